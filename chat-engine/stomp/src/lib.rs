@@ -1,0 +1,1 @@
+//! The STOMP protocol without IO.

@@ -1,0 +1,216 @@
+//! Settings. Each comes, in this order, from the command line, the environment, `moyiza.toml`, its default.
+//!
+//! The settings of both services are here because one environment and one `moyiza.toml` serve them all: a
+//! name that none of them knows is an error in each of them.
+
+use std::{collections::BTreeSet, ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For collectors.
+    Json,
+}
+
+/// What every process needs.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Common settings")]
+pub struct CommonSettings {
+    /// PostgreSQL, as `postgres://user:password@host:port/database`
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Connections to PostgreSQL that one process opens at most
+    #[arg(long, env = "MOYIZA_DATABASE_CONNECTIONS", default_value_t = 16)]
+    pub database_connections: u32,
+    /// Kafka brokers, as `host:port,host:port`; without them the log is in-process
+    #[arg(long, env = "MOYIZA_KAFKA_BROKERS")]
+    pub kafka_brokers: Option<String>,
+    /// Redis, as `redis://host:port`; without it the reading state is in memory
+    #[arg(long, env = "MOYIZA_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// Begins the name of every Kafka topic and consumer group and every Redis key, to keep installations apart
+    #[arg(long, env = "MOYIZA_PREFIX", default_value = "")]
+    pub prefix: String,
+    /// Development mode: mail goes to `/dev/mailbox`, `moyiza seed` works
+    #[arg(long, env = "MOYIZA_DEVELOPMENT", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub development: bool,
+    /// What is logged, as in `info,chat_engine=debug` (`RUST_LOG` overrides it)
+    #[arg(long, env = "MOYIZA_LOG", default_value = "info")]
+    pub log: String,
+    /// How log lines look
+    #[arg(long, env = "MOYIZA_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// The api's own settings.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Api settings")]
+pub struct ApiSettings {
+    /// Where the api and the web page listen
+    #[arg(long, env = "MOYIZA_API_ADDR", default_value = "127.0.0.1:8080")]
+    pub api_addr: SocketAddr,
+    /// The engine's WebSocket as browsers reach it [default: port 8081 on the host of the page]
+    #[arg(long, env = "MOYIZA_ENGINE_URL")]
+    pub engine_url: Option<String>,
+    /// Sets `Secure` on the refresh cookie; needed wherever the page is served over https
+    #[arg(long, env = "MOYIZA_SECURE_COOKIES", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub secure_cookies: bool,
+    /// How long a refresh token lives, in days
+    #[arg(long, env = "MOYIZA_REFRESH_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=365))]
+    pub refresh_days: u16,
+}
+
+/// The engine's own settings.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Engine settings")]
+pub struct EngineSettings {
+    /// Where the engine listens for WebSocket and HTTP
+    #[arg(long, env = "MOYIZA_ENGINE_ADDR", default_value = "127.0.0.1:8081")]
+    pub engine_addr: SocketAddr,
+    /// Web pages that may open a WebSocket, as `scheme://host:port,…`; `*` for any [default: localhost,
+    /// 127.0.0.1 and [::1] on the api's port]
+    #[arg(long, env = "MOYIZA_ORIGINS", value_delimiter = ',')]
+    pub origins: Vec<String>,
+    /// Partitions of the chat log; a change needs a new epoch
+    #[arg(long, env = "MOYIZA_LOG_PARTITIONS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub log_partitions: u16,
+    /// Copies that Kafka keeps of each record
+    #[arg(long, env = "MOYIZA_LOG_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
+    pub log_replication: u16,
+    /// The longest STOMP frame accepted, in bytes
+    #[arg(long, env = "MOYIZA_MAX_FRAME_BYTES", default_value_t = 65_536)]
+    pub max_frame_bytes: usize,
+    /// The longest chat message accepted, in bytes of its content
+    #[arg(long, env = "MOYIZA_MAX_CONTENT_BYTES", default_value_t = 8_192)]
+    pub max_content_bytes: usize,
+    /// Subscriptions that one connection may hold
+    #[arg(long, env = "MOYIZA_MAX_SUBSCRIPTIONS", default_value_t = 256)]
+    pub max_subscriptions: usize,
+    /// Bytes that may wait for one connection; one that is slower is closed
+    #[arg(long, env = "MOYIZA_MAX_QUEUED_BYTES", default_value_t = 1_048_576)]
+    pub max_queued_bytes: usize,
+    /// How long a WebSocket may take to send its CONNECT, in milliseconds
+    #[arg(long, env = "MOYIZA_CONNECT_TIMEOUT_MS", default_value_t = 10_000)]
+    pub connect_timeout_ms: u64,
+}
+
+/// Everything there is to set, to know every name.
+#[derive(Parser)]
+struct Everything {
+    #[command(flatten)]
+    _common: CommonSettings,
+    #[command(flatten)]
+    _api: ApiSettings,
+    #[command(flatten)]
+    _engine: EngineSettings,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable that begins with `MOYIZA_` and means nothing.
+    #[error("unknown setting {0} in the environment (see --help)")]
+    UnknownVariable(String),
+    /// A key of the file that means nothing.
+    #[error("unknown setting `{key}` in {file} (see --help)")]
+    UnknownKey {
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// The file is not TOML, or a value has no place there.
+    #[error("{file}: {reason}")]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The command line, or a value; clap's text names it.
+    #[error("{0}")]
+    Arguments(#[from] clap::Error),
+}
+
+/// The file read where the process starts, if it is there.
+const FILE: &str = "moyiza.toml";
+
+/// Parses this process's settings, or ends the process with one clear line (`--help` and `--version` too).
+pub fn parse_or_exit<P: CommandFactory + FromArgMatches>() -> P {
+    parse(std::env::args_os().collect(), FILE.into()).unwrap_or_else(|error| match error {
+        ConfigError::Arguments(error) => error.exit(),
+        error => {
+            eprintln!("error: {error}");
+            std::process::exit(2)
+        }
+    })
+}
+
+/// Parses settings from `arguments` (the first is the program's name), the environment and `file`.
+pub fn parse<P: CommandFactory + FromArgMatches>(
+    mut arguments: Vec<OsString>,
+    file: PathBuf,
+) -> Result<P, ConfigError> {
+    let known = variables(&Everything::command());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("MOYIZA_") && !name.starts_with("MOYIZA_TEST_") && !known.contains(&*name) {
+            return Err(ConfigError::UnknownVariable(name.into_owned()));
+        }
+    }
+    let command = P::command().args_override_self(true);
+    let from_file = match std::fs::read_to_string(&file) {
+        Ok(text) => file_arguments(&text, file, &command)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(ConfigError::File { file, reason: error.to_string() }),
+    };
+    let after_name = 1.min(arguments.len());
+    arguments.splice(after_name..after_name, from_file);
+    Ok(P::from_arg_matches(&command.try_get_matches_from(arguments)?)?)
+}
+
+/// The file's settings as arguments that come before the real ones, which override them. What the
+/// environment sets is left out: it overrides the file too.
+fn file_arguments(text: &str, file: PathBuf, command: &Command) -> Result<Vec<OsString>, ConfigError> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::File {
+        file: file.clone(),
+        reason: error.to_string(),
+    })?;
+    let everything = Everything::command();
+    let mut arguments = Vec::new();
+    for (key, value) in table {
+        let is_named = |argument: &&clap::Arg| argument.get_id() == key.as_str();
+        let Some(argument) = everything.get_arguments().find(is_named) else {
+            return Err(ConfigError::UnknownKey { file, key });
+        };
+        let of_this_process = command.get_arguments().any(|argument| is_named(&argument));
+        let in_environment = argument.get_env().is_some_and(|name| std::env::var_os(name).is_some());
+        if !of_this_process || in_environment {
+            continue;
+        }
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
+            toml::Value::Array(items) => {
+                items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(",")
+            }
+            other => {
+                let reason = format!("`{key}` cannot be a {}", other.type_str());
+                return Err(ConfigError::File { file, reason });
+            }
+        };
+        arguments.push(format!("--{}={value}", key.replace('_', "-")).into());
+    }
+    Ok(arguments)
+}
+
+fn variables(command: &Command) -> BTreeSet<String> {
+    let names = command.get_arguments().filter_map(clap::Arg::get_env);
+    names.map(|name| name.to_string_lossy().into_owned()).collect()
+}

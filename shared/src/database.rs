@@ -1,0 +1,73 @@
+//! The one PostgreSQL that both services share: connecting, and bringing its schema up to date.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// The schema, in order. Both services run it at start-up; an advisory lock lets one of them do it.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The oldest server this is tested on, as `server_version_num` says it.
+const OLDEST_VERSION: i32 = 150_000;
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The URL is not one.
+    #[error("DATABASE_URL is not a PostgreSQL URL: {0}")]
+    Url(#[source] sqlx::Error),
+    /// Nobody answers there, or refuses us.
+    #[error("cannot reach PostgreSQL at {host}:{port} (DATABASE_URL): {source}")]
+    Unreachable {
+        /// Where.
+        host: String,
+        /// Where.
+        port: u16,
+        /// What the driver said.
+        source: sqlx::Error,
+    },
+    /// Too old.
+    #[error("PostgreSQL {found} is not supported: 15 or newer is needed (DATABASE_URL)")]
+    Version {
+        /// What the server calls itself.
+        found: String,
+    },
+    /// A migration failed, or the schema is newer than this program.
+    #[error("cannot bring the database schema up to date: {0}")]
+    Migrate(#[from] MigrateError),
+    /// Something else went wrong on the way.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+}
+
+/// Connects a pool of at most `connections`, checks the server's version and runs the migrations.
+pub async fn open(url: &str, connections: u32) -> Result<PgPool, DatabaseError> {
+    let pool = connect(url, connections).await?;
+    MIGRATIONS.run(&pool).await?;
+    Ok(pool)
+}
+
+/// Connects a pool of at most `connections` and checks the server's version.
+pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DatabaseError> {
+    let options = PgConnectOptions::from_str(url).map_err(DatabaseError::Url)?;
+    let (host, port) = (options.get_host().to_owned(), options.get_port());
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_with(options)
+        .await
+        .map_err(|source| DatabaseError::Unreachable { host, port, source })?;
+    let (version, name): (i32, String) = sqlx::query_as(
+        "select current_setting('server_version_num')::int, current_setting('server_version')",
+    )
+    .fetch_one(&pool)
+    .await?;
+    if version < OLDEST_VERSION {
+        return Err(DatabaseError::Version { found: name });
+    }
+    Ok(pool)
+}

@@ -1,0 +1,54 @@
+//! The names under which the two services meet: Kafka topics and the PostgreSQL notification channel. Redis
+//! keys belong to the engine alone and are named there.
+
+use crate::MeetupId;
+use crate::UserId;
+
+/// Kafka topics under a prefix, which keeps installations (and tests) apart on one cluster.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    prefix: String,
+}
+
+impl Topics {
+    /// Topics whose names begin with `prefix`, which may be empty.
+    pub fn new(prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// The log of chat records in one epoch; key = room id.
+    pub fn chat_log(&self, epoch: u16) -> String {
+        format!("{}chat.log.{epoch}", self.prefix)
+    }
+
+    /// What happened to meetups and people; key = [`EventKey`].
+    pub fn meetup_events(&self) -> String {
+        format!("{}meetup.events", self.prefix)
+    }
+
+    /// A consumer group's name under the same prefix.
+    pub fn group(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+/// The channel on which PostgreSQL announces that the outbox has rows.
+pub const OUTBOX_CHANNEL: &str = "outbox";
+
+/// What an event is about; events with the same key stay in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKey {
+    /// A meetup and its members.
+    Meetup(MeetupId),
+    /// A person and their sessions.
+    User(UserId),
+}
+
+impl std::fmt::Display for EventKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Meetup(id) => write!(f, "meetup:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Access tokens: short-lived JWTs signed with EdDSA (Ed25519, RFC 8037). The api mints, the engine only
+//! verifies.
+
+use std::{collections::HashMap, time::Duration};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{SessionId, UserId};
+
+/// How long an access token from log-in or refresh lives.
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// The longest life of any access token (those of `moyiza seed`); revocations are remembered this long.
+pub const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// `iss` of every token.
+pub const ISSUER: &str = "moyiza";
+/// `aud` of an access token.
+pub const AUDIENCE: &str = "moyiza";
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "UPPERCASE")]
+#[sqlx(type_name = "text", rename_all = "UPPERCASE")]
+pub enum Role {
+    /// Signed in socially, profile not completed: looks around.
+    Guest,
+    /// A person with an account.
+    User,
+    /// Runs the place.
+    Admin,
+}
+
+/// What an access token says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who, as a decimal (`sub` is a string, RFC 7519 §4.1.2).
+    #[serde(with = "decimal")]
+    pub sub: UserId,
+    /// Which session; it may be revoked before the token ends.
+    pub sid: SessionId,
+    /// What they may do.
+    pub role: Role,
+    /// Seconds since 1970.
+    pub iat: i64,
+    /// Seconds since 1970.
+    pub exp: i64,
+    /// [`ISSUER`].
+    pub iss: String,
+    /// [`AUDIENCE`].
+    pub aud: String,
+}
+
+impl Claims {
+    /// Claims for a session, good from now for `lifetime`.
+    pub fn new(user: UserId, session: SessionId, role: Role, lifetime: Duration) -> Self {
+        let now = OffsetDateTime::now_utc();
+        Self {
+            sub: user,
+            sid: session,
+            role,
+            iat: now.unix_timestamp(),
+            exp: (now + lifetime).unix_timestamp(),
+            iss: ISSUER.into(),
+            aud: AUDIENCE.into(),
+        }
+    }
+}
+
+/// Why a token is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Its life is over: refresh it.
+    #[error("the access token has expired")]
+    Expired,
+    /// Signed by a key that is not, or not yet, known here.
+    #[error("the access token names an unknown key")]
+    UnknownKey(String),
+    /// Anything else: not ours, altered, the wrong algorithm.
+    #[error("the access token is not valid")]
+    Invalid,
+}
+
+/// Mints access tokens.
+pub struct Signer {
+    kid: String,
+    key: EncodingKey,
+}
+
+impl Signer {
+    /// A signer with an Ed25519 private key in PKCS#8 DER.
+    pub fn new(kid: String, pkcs8: &[u8]) -> Self {
+        Self { kid, key: EncodingKey::from_ed_der(pkcs8) }
+    }
+
+    /// The signed token.
+    pub fn sign(&self, claims: &Claims) -> Result<String, TokenError> {
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(self.kid.clone());
+        jsonwebtoken::encode(&header, claims, &self.key).map_err(|_| TokenError::Invalid)
+    }
+}
+
+/// The public keys that verify access tokens, by `kid`.
+#[derive(Default)]
+pub struct Verifier {
+    keys: HashMap<String, DecodingKey>,
+}
+
+impl Verifier {
+    /// Verifies with these Ed25519 public keys (32 raw bytes each).
+    pub fn new(keys: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let keys = keys.into_iter().map(|(kid, public)| (kid, DecodingKey::from_ed_der(&public))).collect();
+        Self { keys }
+    }
+
+    /// The claims of a token that one of the keys signed and that has not ended. The algorithm is EdDSA
+    /// whatever the header says: neither `none` nor HS256 with the public key as its secret gets in.
+    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        if header.alg != Algorithm::EdDSA {
+            return Err(TokenError::Invalid);
+        }
+        let kid = header.kid.ok_or(TokenError::Invalid)?;
+        let Some(key) = self.keys.get(&kid) else { return Err(TokenError::UnknownKey(kid)) };
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.leeway = 0;
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+        match jsonwebtoken::decode::<Claims>(token, key, &validation) {
+            Ok(token) => Ok(token.claims),
+            Err(error) => Err(match error.kind() {
+                jsonwebtoken::errors::ErrorKind::ExpiredSignature => TokenError::Expired,
+                _ => TokenError::Invalid,
+            }),
+        }
+    }
+}
+
+mod decimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::UserId;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+    pub(super) fn serialize<S: Serializer>(id: &UserId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserId, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
