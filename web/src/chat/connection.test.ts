@@ -1,0 +1,183 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Connection, SignedOut } from './connection.ts';
+
+/** A WebSocket that a test plays the engine on. */
+class FakeSocket {
+  static opened: FakeSocket[] = [];
+  readyState = 1;
+  binaryType = '';
+  url = '';
+  frames: string[] = [];
+  onopen = () => {};
+  onclose = (_: object) => {};
+  onmessage = (_: object) => {};
+
+  constructor() {
+    FakeSocket.opened.push(this);
+  }
+  static get last(): FakeSocket {
+    return FakeSocket.opened.at(-1) as FakeSocket;
+  }
+  send(frame: string) {
+    this.frames.push(frame);
+  }
+  close() {
+    this.readyState = 3;
+    this.onclose({});
+  }
+  frame(command: string, headers: Record<string, string>, body = '') {
+    const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`);
+    this.onmessage({ data: `${command}\n${lines.join('')}\n${body}\0` });
+  }
+  connected() {
+    this.frame('CONNECTED', { version: '1.2' });
+  }
+  header(command: string, name: string): string | undefined {
+    const frame = this.frames.findLast((text) => text.startsWith(`${command}\n`));
+    return frame?.match(new RegExp(`^${name}:(.*)$`, 'm'))?.[1];
+  }
+}
+
+const token = vi.fn<(wish: { fresh: boolean }) => Promise<string>>();
+const connect = () => new Connection({ engineUrl: 'ws://engine/ws', me: 1, token });
+/** Lets promises settle without moving time. */
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal('WebSocket', FakeSocket);
+  vi.spyOn(Math, 'random').mockReturnValue(1);
+  FakeSocket.opened = [];
+  let tokens = 0;
+  token.mockReset().mockImplementation(async () => `token-${++tokens}`);
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+async function openRoom() {
+  const connection = connect();
+  const room = connection.open(7);
+  await settle();
+  FakeSocket.last.connected();
+  FakeSocket.last.frame('RECEIPT', { 'receipt-id': FakeSocket.last.header('SUBSCRIBE', 'receipt') ?? '' });
+  return { connection, room };
+}
+
+test('connects with a token and opens the room', async () => {
+  const { room } = await openRoom();
+  expect(FakeSocket.last.header('CONNECT', 'Authorization')).toBe('Bearer token-1');
+  expect(FakeSocket.last.header('SUBSCRIBE', 'destination')).toBe('/chat/7');
+  expect(room.view.status).toBe('live');
+});
+
+test('a lost connection comes back after a wait, with a new token and a new subscription', async () => {
+  const { room } = await openRoom();
+  FakeSocket.last.close();
+  expect(room.view.status).toBe('lost');
+  await vi.advanceTimersByTimeAsync(499);
+  expect(FakeSocket.opened).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(FakeSocket.opened).toHaveLength(2);
+  FakeSocket.last.connected();
+  expect(FakeSocket.last.header('CONNECT', 'Authorization')).toBe('Bearer token-2');
+  expect(FakeSocket.last.header('SUBSCRIBE', 'destination')).toBe('/chat/7');
+});
+
+test('waits grow while connections fail, also those that are taken and end before any answer', async () => {
+  connect().open(7);
+  await settle();
+  for (const wait of [500, 1000, 2000, 4000]) {
+    FakeSocket.last.connected();
+    FakeSocket.last.close();
+    const before = FakeSocket.opened.length;
+    await vi.advanceTimersByTimeAsync(wait - 1);
+    expect(FakeSocket.opened).toHaveLength(before);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(FakeSocket.opened).toHaveLength(before + 1);
+  }
+});
+
+test('an answer ends the row of failures', async () => {
+  await openRoom();
+  for (let round = 0; round < 3; round++) {
+    FakeSocket.last.close();
+    await vi.advanceTimersByTimeAsync(500);
+    FakeSocket.last.connected();
+    FakeSocket.last.frame('RECEIPT', { 'receipt-id': FakeSocket.last.header('SUBSCRIBE', 'receipt') ?? '' });
+  }
+  expect(FakeSocket.opened).toHaveLength(4);
+});
+
+test('a token the engine refused is replaced', async () => {
+  connect().open(7);
+  await settle();
+  expect(token).toHaveBeenLastCalledWith({ fresh: false });
+  FakeSocket.last.frame('ERROR', { message: 'token expired' });
+  FakeSocket.last.close();
+  await vi.advanceTimersByTimeAsync(500);
+  expect(token).toHaveBeenLastCalledWith({ fresh: true });
+});
+
+test('a token that cannot be fetched now is asked for again', async () => {
+  token.mockRejectedValueOnce(new TypeError('network'));
+  connect().open(7);
+  await settle();
+  expect(FakeSocket.opened).toHaveLength(0);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(FakeSocket.opened).toHaveLength(1);
+});
+
+test('somebody who is signed out is not reconnected', async () => {
+  token.mockRejectedValue(new SignedOut());
+  connect().open(7);
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(token).toHaveBeenCalledTimes(1);
+});
+
+test('a room that refuses is not tried again', async () => {
+  const connection = connect();
+  const room = connection.open(7);
+  await settle();
+  FakeSocket.last.connected();
+  const receipt = FakeSocket.last.header('SUBSCRIBE', 'receipt') ?? '';
+  FakeSocket.last.frame('ERROR', { message: 'not a member', 'receipt-id': receipt }, 'You are not a member.');
+  FakeSocket.last.close();
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(room.view).toMatchObject({ status: 'refused', refusal: 'You are not a member.' });
+  expect(FakeSocket.opened).toHaveLength(1);
+});
+
+test('being back online ends the wait', async () => {
+  const { connection } = await openRoom();
+  FakeSocket.last.close();
+  connection.reconnectNow();
+  connection.reconnectNow();
+  await settle();
+  expect(FakeSocket.opened).toHaveLength(2);
+  await vi.advanceTimersByTimeAsync(9_000);
+  expect(FakeSocket.opened).toHaveLength(2);
+});
+
+test('from one room to the next the connection stays; without rooms it ends', async () => {
+  const { connection, room } = await openRoom();
+  connection.close(room);
+  const next = connection.open(8);
+  await settle();
+  expect(FakeSocket.opened).toHaveLength(1);
+  expect(FakeSocket.last.header('UNSUBSCRIBE', 'id')).toBeDefined();
+  expect(FakeSocket.last.header('SUBSCRIBE', 'destination')).toBe('/chat/8');
+  connection.close(next);
+  await settle();
+  expect(FakeSocket.last.header('DISCONNECT', 'receipt')).toBeDefined();
+});
+
+test('closing while the token is still awaited opens nothing', async () => {
+  token.mockReturnValue(new Promise((done) => setTimeout(done, 1000, 'late')));
+  const connection = connect();
+  connection.close(connection.open(7));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(FakeSocket.opened).toHaveLength(0);
+});

@@ -1,0 +1,147 @@
+import { Client, type IFrame, Versions } from '@stomp/stompjs';
+import { reconnectDelay } from './backoff.ts';
+import { type Link, Room } from './room.ts';
+
+/** A token source rejects with this when there is no session any more; nothing is tried again then. */
+export class SignedOut extends Error {
+  override name = 'SignedOut';
+}
+
+/** What a connection needs to know about its surroundings. */
+export interface ConnectionOptions {
+  /** The engine's WebSocket, as in `ws://localhost:8081/ws`. */
+  readonly engineUrl: string;
+  readonly me: number;
+  /**
+   * An access token good for a while yet. Asked before every attempt; `fresh` when the engine refused the last
+   * one. Rejects with `SignedOut` when there is none to be had.
+   */
+  readonly token: (wish: { readonly fresh: boolean }) => Promise<string>;
+}
+
+/** How long connecting may take, in milliseconds. */
+const CONNECT_TIMEOUT = 10_000;
+/** How often each side shows that it is alive, in milliseconds. */
+const HEART_BEAT = 10_000;
+
+/**
+ * The connection to the engine: open as long as some room is, reconnecting with growing, jittered waits, and
+ * with a token that is fresh each time. Each attempt gets a stompjs client of its own, because stompjs's own
+ * reconnecting knows no jitter and gives up for good if the token cannot be fetched.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #rooms = new Set<Room>();
+  /** Counts attempts, so that what is late from an earlier one is told apart. */
+  #generation = 0;
+  #client: Client | undefined;
+  #link: Link | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #failures = 0;
+  #tokenRefused = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** Opens a room: from now until `close` its view follows the engine, and this person is reading it. */
+  open(room: number): Room {
+    const opened = new Room({ room, me: this.#options.me });
+    this.#rooms.add(opened);
+    if (this.#link !== undefined) opened.attach(this.#link);
+    else if (this.#client === undefined) this.reconnectNow();
+    return opened;
+  }
+
+  /** Leaves a room; without any, the connection ends. */
+  close(room: Room): void {
+    this.#rooms.delete(room);
+    room.close();
+    // Later, because going from one room to another closes the one before it opens the other.
+    setTimeout(() => this.#rooms.size === 0 && this.#drop(), 0);
+  }
+
+  /** Tries at once instead of at the end of the wait: the network is back, or somebody is looking again. */
+  reconnectNow(): void {
+    if (this.#link !== undefined || !this.#isWanted()) return;
+    if (this.#client === undefined) void this.#connect();
+  }
+
+  #isWanted(): boolean {
+    return [...this.#rooms].some((room) => room.view.status !== 'refused');
+  }
+
+  async #connect(): Promise<void> {
+    clearTimeout(this.#timer);
+    const generation = ++this.#generation;
+    const isCurrent = () => generation === this.#generation;
+    const client = new Client({
+      brokerURL: this.#options.engineUrl,
+      stompVersions: new Versions([Versions.V1_2]),
+      reconnectDelay: 0,
+      connectionTimeout: CONNECT_TIMEOUT,
+      heartbeatIncoming: HEART_BEAT,
+      heartbeatOutgoing: HEART_BEAT,
+      // A peer that fell silent is not waited for to agree to the close.
+      discardWebsocketOnCommFailure: true,
+      onConnect: () => isCurrent() && this.#opened(client),
+      onStompError: (frame) => isCurrent() && this.#refused(frame),
+      onWebSocketClose: () => isCurrent() && this.#closed(),
+    });
+    this.#client = client;
+    try {
+      const token = await this.#options.token({ fresh: this.#tokenRefused });
+      if (!isCurrent()) return;
+      this.#tokenRefused = false;
+      client.connectHeaders = { Authorization: `Bearer ${token}` };
+      client.activate();
+    } catch (error) {
+      if (isCurrent()) this.#closed(error instanceof SignedOut);
+    }
+  }
+
+  #opened(client: Client): void {
+    const link: Link = {
+      subscribe: (id, destination, headers, on) => {
+        client.subscribe(destination, on, { ...headers, id });
+      },
+      unsubscribe: (id) => client.connected && client.unsubscribe(id),
+      send: (destination, headers, body) => client.publish({ destination, headers, body }),
+      expectReceipt: (id, done) =>
+        client.watchForReceipt(id, (frame) => {
+          // Only an engine that does as asked ends a row of failures, not one that merely takes connections.
+          this.#failures = 0;
+          done(frame.headers);
+        }),
+    };
+    this.#link = link;
+    for (const room of this.#rooms) room.attach(link);
+  }
+
+  /** An ERROR; the engine closes the connection after it. */
+  #refused(frame: IFrame): void {
+    const reason = frame.body || frame.headers.message || '';
+    const receipt = frame.headers['receipt-id'];
+    if (this.#link === undefined) this.#tokenRefused = true;
+    if (receipt === undefined) return;
+    for (const room of this.#rooms) if (room.refuse(receipt, reason)) return;
+  }
+
+  #closed(signedOut = false): void {
+    this.#generation += 1;
+    this.#client = undefined;
+    this.#link = undefined;
+    for (const room of this.#rooms) room.detach();
+    if (signedOut || !this.#isWanted()) return;
+    this.#timer = setTimeout(() => this.reconnectNow(), reconnectDelay(this.#failures));
+    this.#failures += 1;
+  }
+
+  #drop(): void {
+    clearTimeout(this.#timer);
+    this.#generation += 1;
+    this.#link = undefined;
+    void this.#client?.deactivate();
+    this.#client = undefined;
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * The chat client, free of any view library: the reference for authors of other clients.
+ *
+ *     const connection = new Connection({ engineUrl, me, token });
+ *     const room = connection.open(42);
+ *     room.listen(() => draw(room.view));
+ *     room.send('hello');
+ *     connection.close(room);
+ *
+ * | file            | the rule it holds                                                              |
+ * |-----------------|--------------------------------------------------------------------------------|
+ * | `wire.ts`       | what a frame means                                                             |
+ * | `timeline.ts`   | `seq` order, each record once, unread counts by `changes` and `reset`          |
+ * | `outbox.ts`     | one's own messages until the log shows them; a repeat keeps its client id      |
+ * | `room.ts`       | subscribe, replay, history, send, retry                                        |
+ * | `connection.ts` | a fresh token for each connection, reconnecting                                |
+ * | `backoff.ts`    | how long to wait before that                                                   |
+ */
+
+export { Connection, type ConnectionOptions, SignedOut } from './connection.ts';
+export type { Outgoing } from './outbox.ts';
+export type { Room, RoomStatus, RoomView } from './room.ts';
+export type { Entry, Message } from './wire.ts';

@@ -1,0 +1,257 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type Link, Room, SEND_TIMEOUT } from './room.ts';
+import type { Frame } from './wire.ts';
+
+const ME = 1;
+
+/** An engine of one connection that says only what a test lets it say. */
+class FakeLink implements Link {
+  subscriptions: { id: string; destination: string; headers: Record<string, string> }[] = [];
+  sent: { destination: string; headers: Record<string, string>; body: string }[] = [];
+  unsubscribed: string[] = [];
+  #on: (frame: Frame) => void = () => {};
+  #receipts = new Map<string, (headers: Frame['headers']) => void>();
+
+  subscribe(id: string, destination: string, headers: Record<string, string>, on: (frame: Frame) => void) {
+    this.subscriptions.push({ id, destination, headers });
+    this.#on = on;
+  }
+  unsubscribe(id: string) {
+    this.unsubscribed.push(id);
+  }
+  send(destination: string, headers: Record<string, string>, body: string) {
+    this.sent.push({ destination, headers, body });
+  }
+  expectReceipt(id: string, done: (headers: Frame['headers']) => void) {
+    this.#receipts.set(id, done);
+  }
+
+  receipt(id: string | undefined, headers: Record<string, string> = {}) {
+    this.#receipts.get(id ?? '')?.({ 'receipt-id': id, ...headers });
+  }
+  subscribed() {
+    this.receipt(this.subscriptions.at(-1)?.headers.receipt);
+  }
+  message(seq: number, { unread = 0, sender = 2, clientId = `c${seq}`, history = false } = {}) {
+    const body = { type: 'message', sender, at: seq, 'client-id': clientId, content: `#${seq}` };
+    const headers = { seq: String(seq), unread: String(unread), ...(history ? { history: 'true' } : {}) };
+    this.#on({ headers, body: JSON.stringify(body) });
+  }
+  read(body: object) {
+    this.#on({ headers: {}, body: JSON.stringify({ type: 'read', ...body }) });
+  }
+}
+
+function open(seqs: number[] = []) {
+  let clientIds = 0;
+  const room = new Room({ room: 7, me: ME, now: () => 1000, newClientId: () => `mine-${++clientIds}` });
+  const link = new FakeLink();
+  room.attach(link);
+  for (const seq of seqs) link.message(seq, { history: true, unread: 1 });
+  link.subscribed();
+  return { room, link };
+}
+
+const shown = (room: Room) =>
+  room.view.entries.map((entry) => (entry.type === 'message' ? [entry.seq, entry.unread] : [entry.seq]));
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('subscribes with history and shows it when the replay is complete', () => {
+  const room = new Room({ room: 7, me: ME });
+  const link = new FakeLink();
+  room.attach(link);
+  expect(link.subscriptions[0]).toMatchObject({ destination: '/chat/7', headers: { history: '50' } });
+  link.message(3, { history: true });
+  expect(room.view).toMatchObject({ status: 'joining', entries: [] });
+  link.subscribed();
+  expect(room.view.status).toBe('live');
+  expect(shown(room)).toEqual([[3, 0]]);
+});
+
+test('live messages, reads and resets are shown as they come', () => {
+  const { room, link } = open([1, 2]);
+  const views: unknown[] = [];
+  room.listen(() => views.push(room.view));
+  link.message(3, { unread: 2 });
+  link.read({ changes: [{ from: 1, to: 3, by: -1 }] });
+  expect(shown(room)).toEqual([
+    [1, 1],
+    [2, 0],
+    [3, 1],
+  ]);
+  link.read({ reset: [[0, 5]] });
+  expect(shown(room)).toEqual([
+    [1, 5],
+    [2, 5],
+    [3, 5],
+  ]);
+  expect(new Set(views).size).toBe(3);
+});
+
+test('history goes before what is shown; an empty page is the beginning', () => {
+  const { room, link } = open([10, 11]);
+  room.loadOlder();
+  room.loadOlder();
+  expect(link.sent).toHaveLength(1);
+  expect(link.sent[0]).toMatchObject({
+    destination: '/app/history/7',
+    headers: { before: '10', limit: '50' },
+  });
+  expect(room.view.loadingOlder).toBe(true);
+  link.message(8, { history: true });
+  link.message(9, { history: true });
+  link.message(12);
+  link.receipt(link.sent[0]?.headers.receipt);
+  expect(shown(room).map(([seq]) => seq)).toEqual([8, 9, 10, 11, 12]);
+  expect(room.view).toMatchObject({ loadingOlder: false, atStart: false });
+  room.loadOlder();
+  expect(link.sent[1]?.headers.before).toBe('8');
+  link.receipt(link.sent[1]?.headers.receipt);
+  expect(room.view.atStart).toBe(true);
+  room.loadOlder();
+  expect(link.sent).toHaveLength(2);
+});
+
+test('an empty room is at its start', () => {
+  const { room, link } = open();
+  expect(room.view.atStart).toBe(true);
+  room.loadOlder();
+  expect(link.sent).toEqual([]);
+});
+
+test('after a reconnect it subscribes again and replaces what is stale, at once and only when complete', () => {
+  const { room } = open([1, 2, 3]);
+  room.detach();
+  expect(room.view.status).toBe('lost');
+  const next = new FakeLink();
+  room.attach(next);
+  next.message(2, { history: true, unread: 0 });
+  next.message(3, { history: true, unread: 0 });
+  next.message(4, { history: true, unread: 2 });
+  expect(shown(room)).toEqual([
+    [1, 1],
+    [2, 1],
+    [3, 1],
+  ]);
+  next.read({ changes: [{ from: 3, to: 4, by: -1 }] });
+  next.subscribed();
+  expect(room.view.status).toBe('live');
+  expect(shown(room)).toEqual([
+    [2, 0],
+    [3, 0],
+    [4, 1],
+  ]);
+});
+
+test('a reconnect asks for as much as was shown, up to what the engine gives', () => {
+  const { room } = open(Array.from({ length: 120 }, (_, index) => index + 1));
+  room.detach();
+  const second = new FakeLink();
+  room.attach(second);
+  expect(second.subscriptions[0]?.headers.history).toBe('120');
+  for (let seq = 1; seq <= 300; seq++) second.message(seq, { history: true });
+  second.subscribed();
+  room.detach();
+  const third = new FakeLink();
+  room.attach(third);
+  expect(third.subscriptions[0]?.headers.history).toBe('200');
+});
+
+test('what one says is pending until its own MESSAGE, and then shown once', () => {
+  const { room, link } = open([1]);
+  room.send('hi');
+  expect(room.view.outgoing).toMatchObject([{ clientId: 'mine-1', content: 'hi', state: 'sending' }]);
+  expect(link.sent[0]).toMatchObject({
+    destination: '/app/chat/7',
+    headers: { 'client-id': 'mine-1' },
+    body: '{"content":"hi"}',
+  });
+  link.receipt(link.sent[0]?.headers.receipt, { seq: '2' });
+  expect(room.view.outgoing).toMatchObject([{ state: 'sent', seq: 2 }]);
+  link.message(2, { sender: ME, clientId: 'mine-1' });
+  expect(room.view.outgoing).toEqual([]);
+  expect(shown(room)).toHaveLength(2);
+});
+
+test('the MESSAGE may come before the RECEIPT', () => {
+  const { room, link } = open();
+  room.send('hi');
+  link.message(2, { sender: ME, clientId: 'mine-1' });
+  expect(room.view.outgoing).toEqual([]);
+  link.receipt(link.sent[0]?.headers.receipt, { seq: '2' });
+  expect(room.view.outgoing).toEqual([]);
+  expect(shown(room)).toHaveLength(1);
+});
+
+test("somebody else's equal client id is not one's own message", () => {
+  const { room, link } = open();
+  room.send('hi');
+  link.message(2, { sender: 2, clientId: 'mine-1' });
+  expect(room.view.outgoing).toHaveLength(1);
+});
+
+test('without a RECEIPT it fails, and a retry has the same client id', () => {
+  const { room, link } = open();
+  room.send('hi');
+  vi.advanceTimersByTime(SEND_TIMEOUT);
+  expect(room.view.outgoing).toMatchObject([{ state: 'failed' }]);
+  room.retry('mine-1');
+  expect(room.view.outgoing).toMatchObject([{ state: 'sending' }]);
+  expect(link.sent.map(({ headers }) => headers['client-id'])).toEqual(['mine-1', 'mine-1']);
+  expect(link.sent[0]?.headers.receipt).not.toBe(link.sent[1]?.headers.receipt);
+});
+
+test('a repeat of a message that is shown already is answered with its seq and disappears', () => {
+  const { room, link } = open([1, 5]);
+  room.send('hi');
+  link.receipt(link.sent[0]?.headers.receipt, { seq: '5' });
+  expect(room.view.outgoing).toEqual([]);
+});
+
+test('a refused message fails with the reason; a failed one can be given up', () => {
+  const { room, link } = open();
+  room.send('too long');
+  expect(room.refuse(link.sent[0]?.headers.receipt ?? '', 'too long')).toBe(true);
+  expect(room.view.outgoing).toMatchObject([{ state: 'failed', refusal: 'too long' }]);
+  room.discard('mine-1');
+  expect(room.view.outgoing).toEqual([]);
+  expect(room.refuse('somebody-elses', '')).toBe(false);
+});
+
+test('what has no RECEIPT is sent again after a reconnect, unless the replay shows it', () => {
+  const { room } = open([1]);
+  room.send('arrived');
+  room.send('did not');
+  room.detach();
+  room.send('written while away');
+  const next = new FakeLink();
+  room.attach(next);
+  next.message(1, { history: true });
+  next.message(2, { history: true, sender: ME, clientId: 'mine-1' });
+  expect(next.sent).toEqual([]);
+  next.subscribed();
+  expect(next.sent.map(({ headers }) => headers['client-id'])).toEqual(['mine-2', 'mine-3']);
+});
+
+test('a refused subscription says why and stays refused', () => {
+  const room = new Room({ room: 7, me: ME });
+  const link = new FakeLink();
+  room.attach(link);
+  expect(room.refuse(link.subscriptions[0]?.headers.receipt ?? '', 'not a member')).toBe(true);
+  room.detach();
+  expect(room.view).toMatchObject({ status: 'refused', refusal: 'not a member' });
+});
+
+test('closing ends the reading and every timer', () => {
+  const { room, link } = open();
+  room.send('hi');
+  room.close();
+  expect(link.unsubscribed).toEqual([link.subscriptions[0]?.id]);
+  expect(vi.getTimerCount()).toBe(0);
+});

@@ -1,0 +1,249 @@
+import { Outbox, type Outgoing } from './outbox.ts';
+import { Timeline } from './timeline.ts';
+import { type Entry, type Frame, parseRoomFrame } from './wire.ts';
+
+/** An open STOMP connection, as much of it as a room needs. */
+export interface Link {
+  subscribe(
+    id: string,
+    destination: string,
+    headers: Record<string, string>,
+    on: (frame: Frame) => void,
+  ): void;
+  unsubscribe(id: string): void;
+  send(destination: string, headers: Record<string, string>, body: string): void;
+  /** Calls back once, with the RECEIPT's headers. */
+  expectReceipt(id: string, done: (headers: Frame['headers']) => void): void;
+}
+
+/**
+ * `joining`: nothing to show yet. `live`: everything shown is current. `lost`: the connection is gone and will
+ * come back. `refused`: the engine does not let this person in; only `Connection.open` tries again.
+ */
+export type RoomStatus = 'joining' | 'live' | 'lost' | 'refused';
+
+/** All there is to draw. A new object whenever something changed. */
+export interface RoomView {
+  readonly status: RoomStatus;
+  /** What the engine said when it refused. */
+  readonly refusal: string | undefined;
+  readonly entries: readonly Entry[];
+  readonly outgoing: readonly Outgoing[];
+  /** There is nothing older than what is shown. */
+  readonly atStart: boolean;
+  readonly loadingOlder: boolean;
+}
+
+/** What a room needs to know about its surroundings. */
+export interface RoomOptions {
+  readonly room: number;
+  /** Whose messages are one's own. */
+  readonly me: number;
+  readonly now?: () => number;
+  readonly newClientId?: () => string;
+}
+
+/** Records asked for at once. */
+export const PAGE = 50;
+/** The most the engine gives at once. */
+const LONGEST_PAGE = 200;
+/** How long a message may wait for its RECEIPT before it is shown as failed, in milliseconds. */
+export const SEND_TIMEOUT = 15_000;
+
+/** One chat room on one connection after another: what is shown, what is being sent, what comes next. */
+export class Room {
+  readonly id: number;
+  readonly #me: number;
+  readonly #now: () => number;
+  readonly #newClientId: () => string;
+  readonly #listeners = new Set<() => void>();
+  readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
+
+  #timeline = new Timeline();
+  #outbox = new Outbox();
+  #status: RoomStatus = 'joining';
+  #refusal: string | undefined;
+  #atStart = false;
+  #view: RoomView | undefined;
+
+  #link: Link | undefined;
+  #subscription = '';
+  #subscribeReceipt = '';
+  #olderReceipt = '';
+  /** Receipt id → client id of the messages on their way. */
+  #sending = new Map<string, string>();
+  #counter = 0;
+
+  constructor({ room, me, now = Date.now, newClientId = () => crypto.randomUUID() }: RoomOptions) {
+    this.id = room;
+    this.#me = me;
+    this.#now = now;
+    this.#newClientId = newClientId;
+  }
+
+  /** What to draw; the same object until something changes. */
+  get view(): RoomView {
+    this.#view ??= {
+      status: this.#status,
+      refusal: this.#refusal,
+      entries: this.#timeline.entries,
+      outgoing: this.#outbox.messages,
+      atStart: this.#atStart,
+      loadingOlder: this.#olderReceipt !== '',
+    };
+    return this.#view;
+  }
+
+  /** Calls `listener` after every change; returns how to stop that. */
+  listen(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * A connection is open: subscribe on it, which also means to be reading.
+   *
+   * After a reconnect the counts of what was shown are stale and there may be a gap, so a new timeline is filled
+   * beside the old one, with as much history as was shown, and takes its place when the RECEIPT says that the
+   * replay is complete. (Resuming with `after` will let the old one be kept.)
+   */
+  attach(link: Link): void {
+    const shown = this.#timeline.entries.length;
+    const history = Math.min(LONGEST_PAGE, Math.max(PAGE, shown));
+    const timeline = new Timeline();
+    this.#link = link;
+    this.#subscription = this.#unique('room');
+    this.#subscribeReceipt = this.#unique('subscribe');
+    link.expectReceipt(this.#subscribeReceipt, () => {
+      this.#timeline = timeline;
+      this.#atStart = timeline.first === undefined;
+      this.#status = 'live';
+      this.#changed();
+      for (const { clientId } of this.#outbox.waiting) this.#transmit(clientId);
+    });
+    const headers = { history: String(history), receipt: this.#subscribeReceipt };
+    link.subscribe(this.#subscription, `/chat/${this.id}`, headers, (frame) => this.#take(timeline, frame));
+  }
+
+  /** The connection is gone. What was being sent waits for the next one. */
+  detach(): void {
+    this.#link = undefined;
+    this.#olderReceipt = '';
+    this.#sending.clear();
+    if (this.#status !== 'refused') this.#status = 'lost';
+    this.#changed();
+  }
+
+  /** Stops reading and forgets the timers; the room is not used again. */
+  close(): void {
+    this.#link?.unsubscribe(this.#subscription);
+    this.#link = undefined;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    this.#listeners.clear();
+  }
+
+  /** An ERROR named one of this room's receipts. Returns whether it was one. */
+  refuse(receipt: string, reason: string): boolean {
+    const clientId = this.#sending.get(receipt);
+    if (clientId !== undefined) {
+      this.#fail(clientId, reason);
+      return true;
+    }
+    if (receipt !== this.#subscribeReceipt) return receipt === this.#olderReceipt;
+    this.#status = 'refused';
+    this.#refusal = reason;
+    this.#changed();
+    return true;
+  }
+
+  /** Says something; it is in `outgoing` at once. */
+  send(content: string): void {
+    const clientId = this.#newClientId();
+    this.#outbox.add(clientId, content, this.#now());
+    this.#transmit(clientId);
+    this.#changed();
+  }
+
+  /** Sends a failed message again, with the same client id, so that it cannot appear twice. */
+  retry(clientId: string): void {
+    if (this.#outbox.find(clientId)?.state !== 'failed') return;
+    this.#outbox.retry(clientId);
+    this.#transmit(clientId);
+    this.#changed();
+  }
+
+  /** Gives up a failed message. */
+  discard(clientId: string): void {
+    this.#outbox.remove(clientId);
+    this.#changed();
+  }
+
+  /** Fetches the page before the oldest record, if there may be one and none is on its way. */
+  loadOlder(): void {
+    const first = this.#timeline.first;
+    if (this.#link === undefined || this.#status !== 'live') return;
+    if (first === undefined || this.#atStart || this.#olderReceipt !== '') return;
+    const receipt = this.#unique('history');
+    this.#olderReceipt = receipt;
+    this.#link.expectReceipt(receipt, () => {
+      this.#olderReceipt = '';
+      // A short page need not be the last one (records that are no longer shown may count), an empty one is.
+      this.#atStart = this.#timeline.first === first;
+      this.#changed();
+    });
+    const headers = { before: String(first.seq), limit: String(PAGE), receipt };
+    this.#link.send(`/app/history/${this.id}`, headers, '');
+    this.#changed();
+  }
+
+  #take(timeline: Timeline, frame: Frame): void {
+    const meaning = parseRoomFrame(frame);
+    if (meaning.kind === 'entry') timeline.insert(meaning.entry);
+    else if (meaning.kind === 'changes') timeline.change(meaning.changes);
+    else if (meaning.kind === 'reset') timeline.reset(meaning.steps);
+    // A page of history is drawn once, at its RECEIPT.
+    const isPartOfPage = meaning.kind === 'entry' && meaning.history;
+    if (timeline === this.#timeline && meaning.kind !== 'unknown' && !isPartOfPage) this.#changed();
+  }
+
+  #transmit(clientId: string): void {
+    clearTimeout(this.#timers.get(clientId));
+    this.#timers.set(
+      clientId,
+      setTimeout(() => this.#fail(clientId), SEND_TIMEOUT),
+    );
+    const message = this.#outbox.find(clientId);
+    if (message === undefined || this.#link === undefined || this.#status !== 'live') return;
+    const receipt = this.#unique('send');
+    this.#sending.set(receipt, clientId);
+    this.#link.expectReceipt(receipt, (headers) => {
+      this.#sending.delete(receipt);
+      this.#outbox.sent(clientId, headers.seq === undefined ? undefined : Number(headers.seq));
+      this.#changed();
+    });
+    const headers = { 'client-id': clientId, receipt, 'content-type': 'application/json' };
+    this.#link.send(`/app/chat/${this.id}`, headers, JSON.stringify({ content: message.content }));
+  }
+
+  #fail(clientId: string, reason?: string): void {
+    this.#outbox.failed(clientId, reason);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#outbox.settle(this.#me, this.#timeline.entries);
+    for (const [clientId, timer] of this.#timers) {
+      if (this.#outbox.find(clientId)?.state === 'sending') continue;
+      clearTimeout(timer);
+      this.#timers.delete(clientId);
+    }
+    this.#view = undefined;
+    for (const listener of this.#listeners) listener();
+  }
+
+  #unique(what: string): string {
+    this.#counter += 1;
+    return `${what}-${this.id}-${this.#counter}`;
+  }
+}
