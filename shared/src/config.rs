@@ -73,7 +73,7 @@ pub struct EngineSettings {
     #[arg(long, env = "MOYIZA_ENGINE_ADDR", default_value = "127.0.0.1:8081")]
     pub engine_addr: SocketAddr,
     /// Web pages that may open a WebSocket, as `scheme://host:port,…`; `*` for any [default: localhost,
-    /// 127.0.0.1 and [::1] on the api's port]
+    /// 127.0.0.1 and `[::1]` on the api's port]
     #[arg(long, env = "MOYIZA_ORIGINS", value_delimiter = ',')]
     pub origins: Vec<String>,
     /// Partitions of the chat log; a change needs a new epoch
@@ -99,6 +99,18 @@ pub struct EngineSettings {
     pub connect_timeout_ms: u64,
 }
 
+/// The launcher's own settings.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Launcher settings")]
+pub struct LauncherSettings {
+    /// The instance: its data, its PostgreSQL
+    #[arg(long, env = "MOYIZA_DIR", default_value = ".moyiza")]
+    pub dir: PathBuf,
+    /// Where fetched servers are kept
+    #[arg(long, env = "MOYIZA_SERVERS_DIR", default_value = ".servers")]
+    pub servers_dir: PathBuf,
+}
+
 /// Everything there is to set, to know every name.
 #[derive(Parser)]
 struct Everything {
@@ -108,6 +120,8 @@ struct Everything {
     _api: ApiSettings,
     #[command(flatten)]
     _engine: EngineSettings,
+    #[command(flatten)]
+    _launcher: LauncherSettings,
 }
 
 /// A setting that cannot be used.

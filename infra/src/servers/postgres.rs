@@ -1,0 +1,211 @@
+//! PostgreSQL: a cluster in a directory of ours, reachable over TCP only.
+
+mod binaries;
+mod leftover;
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+pub use binaries::Binaries;
+
+use super::{
+    Store,
+    child::{Child, Program},
+    port, store,
+    user::RunAs,
+};
+
+/// The one role, a superuser.
+const USER: &str = "moyiza";
+
+/// How a cluster is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Durable, and with a password, as it may run for days on a machine with other users.
+    Forever,
+    /// For a test: nothing is synced, anybody on the machine may connect, many do.
+    Scratch,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Postgres {
+    child: Child,
+    port: u16,
+    password: Option<String>,
+}
+
+impl Postgres {
+    /// Starts the cluster in `directory/postgres`, which is made if it is not there; its log is
+    /// `directory/postgres.log`. A server that a killed launcher left there is stopped first.
+    pub async fn start(store: &Store, directory: &Path, keep: Keep) -> Result<Self> {
+        let directory = directory.canonicalize()?;
+        let data = directory.join("postgres");
+        leftover::stop(&data).await?;
+        let binaries = Binaries::find(store, binaries::major_of(&data)?).await?;
+        let user = RunAs::unprivileged(&data, &[&data, &binaries.server()])?;
+        if !data.exists() {
+            init(&binaries, &user, &directory, &data, keep).await?;
+        }
+        let password = match keep {
+            Keep::Forever => Some(fs::read_to_string(password_file(&directory))?),
+            Keep::Scratch => None,
+        };
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let [port] = port::free()?;
+            let child = launch(&binaries, &user, &directory, &data, port, keep).await?;
+            match wait_ready(&child, &data, &directory).await {
+                Ok(()) => return Ok(Self { child, port, password }),
+                // Somebody else took the port in between.
+                Err(error) if attempts < 4 && format!("{error:#}").contains("could not") => {
+                    tracing::debug!(%error, "starting PostgreSQL again");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Its address for `database`.
+    pub fn url(&self, database: &str) -> String {
+        let secret = self.password.as_ref().map(|password| format!(":{password}")).unwrap_or_default();
+        format!("postgres://{USER}{secret}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The process.
+    pub const fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Stops it: connections are cut, data is flushed.
+    pub async fn stop(self) {
+        self.child.stop(Signal::INT, Duration::from_secs(20)).await;
+    }
+}
+
+fn password_file(directory: &Path) -> PathBuf {
+    directory.join("postgres.password")
+}
+
+/// Makes the cluster aside and moves it into place whole, so that a start that fails half-way leaves nothing.
+async fn init(binaries: &Binaries, user: &RunAs, directory: &Path, data: &Path, keep: Keep) -> Result<()> {
+    let began = Instant::now();
+    let staging = directory.join("postgres.partial");
+    if staging.exists() {
+        fs::remove_dir_all(&staging)?;
+    }
+    fs::create_dir(&staging)?;
+    fs::set_permissions(&staging, fs::Permissions::from_mode(0o700))?;
+    user.own(&staging)?;
+    let mut program = Program::new("initdb", binaries.initdb(), user, "KILL");
+    let command = program.command();
+    command.current_dir("/").args(["-U", USER, "-E", "UTF8"]);
+    // Byte order sorts the same after any upgrade of libc; letters are still known beyond ASCII.
+    command.args(["--locale=C", "--lc-ctype=C.UTF-8"]).arg("-D").arg(&staging);
+    match keep {
+        Keep::Scratch => command.args(["-A", "trust", "--no-sync"]),
+        Keep::Forever => {
+            let password = random_password()?;
+            let file = password_file(directory);
+            let mut options = File::options();
+            let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&file)?;
+            std::io::Write::write_all(&mut &opened, password.as_bytes())?;
+            user.own(&file)?;
+            command.args(["-A", "scram-sha-256", "--pwfile"]).arg(&file)
+        }
+    };
+    if let Err(error) = program.output().await {
+        let _ = fs::remove_dir_all(&staging);
+        return Err(error.context("cannot make a PostgreSQL cluster"));
+    }
+    fs::rename(&staging, data)?;
+    tracing::info!(took = ?began.elapsed(), version = binaries.version(), "made a PostgreSQL cluster");
+    Ok(())
+}
+
+fn random_password() -> Result<String> {
+    let (high, low) = (getrandom::u64()?, getrandom::u64()?);
+    Ok(format!("{high:016x}{low:016x}"))
+}
+
+async fn launch(
+    binaries: &Binaries,
+    user: &RunAs,
+    directory: &Path,
+    data: &Path,
+    port: u16,
+    keep: Keep,
+) -> Result<Child> {
+    let log = File::options().create(true).append(true).open(log_file(directory))?;
+    // SIGINT is PostgreSQL's fast shutdown: after a SIGKILL of ours it still ends cleanly.
+    let mut program = Program::new("PostgreSQL", binaries.server(), user, "INT").in_own_process_group();
+    let command = program.command();
+    command.current_dir("/").stdout(Stdio::null()).stderr(log).arg("-D").arg(data);
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+    let mut settings = vec!["unix_socket_directories=", "logging_collector=off", "log_destination=stderr"];
+    if keep == Keep::Scratch {
+        settings.extend(["fsync=off", "full_page_writes=off", "synchronous_commit=off"]);
+        settings.extend(["max_connections=400", "autovacuum_naptime=1h"]);
+    } else {
+        settings.push("max_connections=200");
+    }
+    for setting in settings {
+        command.args(["-c", setting]);
+    }
+    program.start().await
+}
+
+fn log_file(directory: &Path) -> PathBuf {
+    directory.join("postgres.log")
+}
+
+async fn wait_ready(child: &Child, data: &Path, directory: &Path) -> Result<()> {
+    // `pg_ctl --wait` looks here too: the server rewrites the eighth line once it takes connections.
+    let pid_file = data.join("postmaster.pid");
+    let is_ready = || {
+        let text = fs::read_to_string(&pid_file).unwrap_or_default();
+        let ours = text.lines().next() == Some(child.id().to_string().as_str());
+        ours && text.lines().nth(7).is_some_and(|line| line.trim() == "ready")
+    };
+    let poll = async {
+        while !is_ready() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        () = poll => Ok(()),
+        status = child.wait() => {
+            let log = fs::read_to_string(log_file(directory)).unwrap_or_default();
+            let said = log.lines().rfind(|line| line.contains("FATAL") || line.contains("PANIC") || line.contains("error"));
+            let status = status?;
+            bail!("PostgreSQL ended at start-up ({status}): {}", said.unwrap_or("nothing in its log").trim())
+        }
+        // Longer than the recovery of a large log may take; the server is alive all the while.
+        () = tokio::time::sleep(Duration::from_mins(2)) => bail!("PostgreSQL was not ready in two minutes"),
+    }
+}
+
+/// What to do when there is no PostgreSQL and none can be fetched.
+const MISSING_NPM: &str = "install Node.js with npm, or PostgreSQL 15 or newer, or set DATABASE_URL";
+
+/// Fetches the pinned release into `directory`.
+async fn fetch(directory: PathBuf) -> Result<()> {
+    let package = binaries::package()?;
+    let pack = ["pack", &package, "--silent", "--pack-destination", "."];
+    let printed = store::run(&directory, "npm", &pack, MISSING_NPM).await;
+    let printed = printed.with_context(|| format!("cannot fetch PostgreSQL ({package})"))?;
+    let archive = printed.lines().last().context("npm pack named no file")?.trim().to_owned();
+    let unpack = ["-xzf", &archive, "--strip-components=2", "package/native"];
+    store::run(&directory, "tar", &unpack, "install the package tar").await?;
+    fs::remove_file(directory.join(archive))?;
+    binaries::link(&directory)
+}
