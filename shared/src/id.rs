@@ -99,6 +99,12 @@ impl From<RoomId> for MeetupId {
 #[sqlx(transparent)]
 pub struct Seq(i64);
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "a seq is never negative, an epoch fits 13 bits and an offset 40"
+)]
 impl Seq {
     /// Before every record.
     pub const ZERO: Self = Self(0);

@@ -1,7 +1,7 @@
 //! The key set of access tokens, as it lies in PostgreSQL.
 
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::token::{Signer, Verifier};
 
@@ -37,29 +37,28 @@ pub async fn signer(pool: &PgPool) -> sqlx::Result<Signer> {
     )
     .fetch_optional(&mut *transaction)
     .await?;
-    let (kid, pkcs8) = match newest {
-        Some(newest) => newest,
-        None => {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).map_err(|error| sqlx::Error::Io(error.into()))?;
-            let key = SigningKey::from_bytes(&seed);
-            let public = key.verifying_key();
-            let kid = public.as_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            // Encoding a well-formed Ed25519 key has no failing case.
-            let pkcs8 = key.to_pkcs8_der().expect("a key encodes").as_bytes().to_vec();
-            sqlx::query("insert into signing_keys (kid, public_key) values ($1, $2)")
-                .bind(&kid)
-                .bind(public.as_bytes().as_slice())
-                .execute(&mut *transaction)
-                .await?;
-            sqlx::query("insert into signing_secrets (kid, pkcs8) values ($1, $2)")
-                .bind(&kid)
-                .bind(&pkcs8)
-                .execute(&mut *transaction)
-                .await?;
-            (kid, pkcs8)
-        }
-    };
+    let (kid, pkcs8) = if let Some(newest) = newest { newest } else { create_key(&mut transaction).await? };
     transaction.commit().await?;
     Ok(Signer::new(kid, &pkcs8))
+}
+
+/// Makes the installation's next key.
+async fn create_key(connection: &mut PgConnection) -> sqlx::Result<(String, Vec<u8>)> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| sqlx::Error::Io(error.into()))?;
+    let key = SigningKey::from_bytes(&seed);
+    let public = key.verifying_key().to_bytes();
+    let pkcs8 = key.to_pkcs8_der().map_err(|error| sqlx::Error::Encode(error.into()))?.as_bytes().to_vec();
+    let kid = format!("{:016x}", u64::from_be_bytes(*public.first_chunk().unwrap_or(&[0; 8])));
+    sqlx::query("insert into signing_keys (kid, public_key) values ($1, $2)")
+        .bind(&kid)
+        .bind(public.as_slice())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("insert into signing_secrets (kid, pkcs8) values ($1, $2)")
+        .bind(&kid)
+        .bind(&pkcs8)
+        .execute(&mut *connection)
+        .await?;
+    Ok((kid, pkcs8))
 }

@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 use crate::{SessionId, UserId};
 
 /// How long an access token from log-in or refresh lives.
-pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 /// The longest life of any access token (those of `moyiza seed`); revocations are remembered this long.
-pub const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub const LONGEST_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 /// `iss` of every token.
 pub const ISSUER: &str = "moyiza";
 /// `aud` of an access token.
@@ -150,5 +150,73 @@ mod decimal {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserId, D::Error> {
         std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
+    use jsonwebtoken::{EncodingKey, Header};
+
+    use super::*;
+
+    const LIFE: Duration = Duration::from_mins(1);
+
+    fn keys() -> (Signer, Verifier, [u8; 32]) {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let public = key.verifying_key().to_bytes();
+        let signer = Signer::new("k".into(), key.to_pkcs8_der().unwrap().as_bytes());
+        (signer, Verifier::new([("k".to_owned(), public.to_vec())]), public)
+    }
+
+    fn claims() -> Claims {
+        Claims::new(7.try_into().unwrap(), 8.try_into().unwrap(), Role::User, LIFE)
+    }
+
+    #[test]
+    fn a_signed_token_gives_its_claims_back() {
+        let (signer, verifier, _) = keys();
+        let claims = claims();
+        assert_eq!(verifier.verify(&signer.sign(&claims).unwrap()), Ok(claims));
+    }
+
+    #[test]
+    fn an_ended_token_says_so() {
+        let (signer, verifier, _) = keys();
+        let mut claims = claims();
+        claims.exp = claims.iat - 1;
+        assert_eq!(verifier.verify(&signer.sign(&claims).unwrap()), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn the_algorithm_is_not_the_forgers_to_choose() {
+        let (signer, verifier, public) = keys();
+        let hs256 = Header { kid: Some("k".into()), ..Header::new(Algorithm::HS256) };
+        let with_public_key =
+            jsonwebtoken::encode(&hs256, &claims(), &EncodingKey::from_secret(&public)).unwrap();
+        let genuine = signer.sign(&claims()).unwrap();
+        let payload = genuine.split('.').nth(1).unwrap();
+        // {"alg":"none","kid":"k"}
+        let unsigned = format!("eyJhbGciOiJub25lIiwia2lkIjoiayJ9.{payload}.");
+        let altered = format!("{}x{}", &genuine[..genuine.len() - 10], &genuine[genuine.len() - 9..]);
+        for token in [with_public_key, unsigned, altered, String::new(), "a.b.c".into()] {
+            assert_eq!(verifier.verify(&token), Err(TokenError::Invalid), "{token}");
+        }
+    }
+
+    #[test]
+    fn a_token_for_others_or_by_others_is_not_ours() {
+        let (signer, verifier, _) = keys();
+        for change in [|c: &mut Claims| c.aud = "x".into(), |c: &mut Claims| c.iss = "x".into()] {
+            let mut claims = claims();
+            change(&mut claims);
+            assert_eq!(verifier.verify(&signer.sign(&claims).unwrap()), Err(TokenError::Invalid));
+        }
+        let stranger =
+            Signer::new("other".into(), SigningKey::from_bytes(&[8; 32]).to_pkcs8_der().unwrap().as_bytes());
+        assert_eq!(
+            verifier.verify(&stranger.sign(&claims()).unwrap()),
+            Err(TokenError::UnknownKey("other".into()))
+        );
     }
 }
