@@ -178,13 +178,15 @@ pub fn parse<P: CommandFactory + FromArgMatches>(
         }
     }
     let command = P::command().args_override_self(true);
+    // A subcommand has its own settings, and they stand behind its name.
+    let subcommand = arguments.get(1).and_then(|name| command.find_subcommand(name));
+    let place = if subcommand.is_some() { 2 } else { 1.min(arguments.len()) };
     let from_file = match std::fs::read_to_string(&file) {
-        Ok(text) => file_arguments(&text, file, &command)?,
+        Ok(text) => file_arguments(&text, file, subcommand.unwrap_or(&command))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(ConfigError::File { file, reason: error.to_string() }),
     };
-    let after_name = 1.min(arguments.len());
-    arguments.splice(after_name..after_name, from_file);
+    arguments.splice(place..place, from_file);
     Ok(P::from_arg_matches(&command.try_get_matches_from(arguments)?)?)
 }
 

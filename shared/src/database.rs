@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    PgPool,
+    Connection, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -13,6 +13,9 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The oldest server this is tested on, as `server_version_num` says it.
 const OLDEST_VERSION: i32 = 150_000;
+
+/// How long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,19 +58,22 @@ pub async fn open(url: &str, connections: u32) -> Result<PgPool, DatabaseError> 
 pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DatabaseError> {
     let options = PgConnectOptions::from_str(url).map_err(DatabaseError::Url)?;
     let (host, port) = (options.get_host().to_owned(), options.get_port());
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_with(options)
-        .await
-        .map_err(|source| DatabaseError::Unreachable { host, port, source })?;
+    let unreachable = |source| DatabaseError::Unreachable { host, port, source };
+    // Not through the pool: it tries again until its time is up, and then no longer knows why.
+    let first = PgConnection::connect_with(&options);
+    let mut first = match tokio::time::timeout(PATIENCE, first).await {
+        Ok(connection) => connection.map_err(unreachable)?,
+        Err(_) => return Err(unreachable(sqlx::Error::PoolTimedOut)),
+    };
     let (version, name): (i32, String) = sqlx::query_as(
         "select current_setting('server_version_num')::int, current_setting('server_version')",
     )
-    .fetch_one(&pool)
+    .fetch_one(&mut first)
     .await?;
+    first.close().await?;
     if version < OLDEST_VERSION {
         return Err(DatabaseError::Version { found: name });
     }
-    Ok(pool)
+    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+    Ok(pool.connect_lazy_with(options))
 }
