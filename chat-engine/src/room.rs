@@ -1,0 +1,362 @@
+//! A room on one node: a pure state machine. Records, changes of positions, subscribes and the time go in;
+//! frames and calls come out.
+//!
+//! Everything about the room passes through here in **one order**, and every subscriber's frames follow it. So
+//! a message carries its unread count as of its own place in that order, and a later change is told as a finite
+//! range of messages that were framed before it. That makes the counts exact without a version or a round trip:
+//! a client adds `by` to the messages it shows with `from < seq ≤ to`, and is done.
+//!
+//! Call any input, then carry out the [`Output`]s it pushed, in order, before the next input; call
+//! [`flush_due`](Room::flush_due) when [`deadline`](Room::deadline) has come.
+
+mod replica;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub use replica::Replica;
+use shared::{RoomId, Seq, UserId};
+
+use crate::{
+    reading::{Change, Snapshot},
+    record::{Record, RecordKind},
+};
+
+/// How long changes of counts are collected into one frame.
+pub const MERGE_WINDOW: Duration = Duration::from_millis(100);
+
+/// One subscription of one connection, unique on its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriberId(pub u64);
+
+/// A change of the counts of messages with `from < seq ≤ to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRange {
+    /// Exclusive.
+    pub from: Seq,
+    /// Inclusive.
+    pub to: Seq,
+    /// To be added to the counts.
+    pub by: i32,
+}
+
+/// A record and how many have not read it, if it is of a kind that is counted.
+pub type Counted = (Arc<Record>, Option<u32>);
+
+/// What is to be done, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Every subscriber gets this record.
+    Record(Counted),
+    /// Every subscriber adds these to the counts it shows.
+    Read(Vec<ReadRange>),
+    /// Every subscriber replaces the counts it shows: above each seq, so many unread.
+    Reset(Vec<(Seq, u32)>),
+    /// One subscriber gets these older records.
+    History(SubscriberId, Vec<Counted>),
+    /// From here on this subscriber is one of "every subscriber".
+    Added(SubscriberId),
+    /// Fetch the room's positions and answer with [`Room::snapshot`]; changes from now on go to
+    /// [`Room::change`].
+    FetchSnapshot,
+    /// Tell the authority that somebody began to read on this node.
+    Enter(UserId),
+    /// Tell the authority that nobody reads for this member on this node any more.
+    Leave {
+        /// Who.
+        user: UserId,
+        /// The last record that reached them.
+        taken: Seq,
+    },
+}
+
+/// Somebody who wants to follow the room.
+#[derive(Clone, Copy, Debug)]
+pub struct Subscriber {
+    /// Which subscription.
+    pub id: SubscriberId,
+    /// Whose.
+    pub user: UserId,
+    /// Whether following implies reading.
+    pub reads: bool,
+}
+
+/// A member's subscriptions on this node that imply reading.
+#[derive(Debug, Default)]
+struct Reader {
+    subscriptions: u32,
+    /// The furthest that any of them got before it ended.
+    taken: Seq,
+}
+
+/// A subscriber that is not one of the room's yet.
+#[derive(Debug)]
+struct Arrival {
+    subscriber: Subscriber,
+    /// Its history, complete up to the head at which it arrived; `None` while that is being fetched.
+    history: Option<Vec<Arc<Record>>>,
+}
+
+/// The state of a room with subscribers on this node.
+#[derive(Debug)]
+pub struct Room {
+    id: RoomId,
+    /// The last record worked through. Never behind any record of this room that this node has seen.
+    head: Seq,
+    replica: Option<Replica>,
+    /// A snapshot is on its way; changes wait for it.
+    fetching: bool,
+    waiting_changes: Vec<Change>,
+    arrivals: Vec<Arrival>,
+    subscribers: HashMap<SubscriberId, Subscriber>,
+    readers: HashMap<UserId, Reader>,
+    pending: Vec<ReadRange>,
+    pending_since: Option<Instant>,
+}
+
+impl Room {
+    /// A room whose records up to `head` are history.
+    pub fn new(id: RoomId, head: Seq) -> Self {
+        Self {
+            id,
+            head,
+            replica: None,
+            fetching: false,
+            waiting_changes: Vec::new(),
+            arrivals: Vec::new(),
+            subscribers: HashMap::new(),
+            readers: HashMap::new(),
+            pending: Vec::new(),
+            pending_since: None,
+        }
+    }
+
+    /// Which room.
+    pub fn id(&self) -> RoomId {
+        self.id
+    }
+
+    /// The last record worked through.
+    pub fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// The version of the replica; `None` before there is one.
+    pub fn version(&self) -> Option<u64> {
+        self.replica.as_ref().map(|replica| replica.version)
+    }
+
+    /// Whether nobody here needs the room any more.
+    pub fn is_idle(&self) -> bool {
+        self.subscribers.is_empty() && self.arrivals.is_empty()
+    }
+
+    /// When [`flush_due`](Self::flush_due) is to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pending_since.map(|since| since + MERGE_WINDOW)
+    }
+
+    /// The next record of the log.
+    pub fn record(&mut self, record: &Arc<Record>, now: Instant, out: &mut Vec<Output>) {
+        if record.seq <= self.head {
+            return;
+        }
+        let counted = record.draft.kind == RecordKind::Message;
+        if counted && let Some(position) = self.replica.as_ref().and_then(|r| r.position(record.draft.user)) {
+            // Who answers has read what came before: known here before the authority is told.
+            self.shift(record.draft.user, Some(position), Some(position.max(record.seq)), now);
+        }
+        self.head = record.seq;
+        if !self.subscribers.is_empty() {
+            out.push(Output::Record(self.count(record)));
+        }
+    }
+
+    /// A change that the authority has made.
+    pub fn change(&mut self, change: Change, now: Instant, out: &mut Vec<Output>) {
+        if self.fetching || self.replica.is_none() {
+            self.waiting_changes.push(change);
+            return;
+        }
+        let Some(replica) = &mut self.replica else { return };
+        if change.version <= replica.version {
+            return;
+        }
+        if change.version > replica.version + 1 {
+            // A change was lost on the way: count on as well as we can until a snapshot has come.
+            self.waiting_changes.push(change);
+            self.fetching = true;
+            out.push(Output::FetchSnapshot);
+            return;
+        }
+        replica.version = change.version;
+        // The replica's own before and after, not the change's: a record worked through earlier may have moved
+        // the position further.
+        let from = replica.position(change.user);
+        let to = match (from, change.to) {
+            (Some(from), Some(to)) => Some(from.max(to)),
+            (_, to) => to,
+        };
+        self.shift(change.user, from, to, now);
+    }
+
+    /// The snapshot that was asked for.
+    pub fn snapshot(&mut self, snapshot: Snapshot, now: Instant, out: &mut Vec<Output>) {
+        self.fetching = false;
+        if self.replica.as_ref().is_some_and(|replica| replica.version > snapshot.version) {
+            return;
+        }
+        let rebuilt = self.replica.is_some() && !self.subscribers.is_empty();
+        let replica = Replica::new(snapshot);
+        if rebuilt {
+            // What was pending is contained in the new counts.
+            self.pending.clear();
+            self.pending_since = None;
+            out.push(Output::Reset(replica.steps()));
+        }
+        self.replica = Some(replica);
+        for change in std::mem::take(&mut self.waiting_changes) {
+            self.change(change, now, out);
+        }
+        self.admit(out);
+    }
+
+    /// Somebody wants to follow the room. With `fetching_history` they wait for [`history`](Self::history).
+    pub fn subscribe(&mut self, subscriber: Subscriber, fetching_history: bool, out: &mut Vec<Output>) {
+        let history = (!fetching_history).then(Vec::new);
+        self.arrivals.push(Arrival { subscriber, history });
+        if self.replica.is_none() && !self.fetching {
+            self.fetching = true;
+            out.push(Output::FetchSnapshot);
+        }
+        self.admit(out);
+    }
+
+    /// Older records that were fetched for a subscriber, in order. For one that is arriving they are complete
+    /// up to the head as it is now, so that live records follow without a gap.
+    pub fn history(&mut self, to: SubscriberId, records: Vec<Arc<Record>>, out: &mut Vec<Output>) {
+        if let Some(arrival) = self.arrivals.iter_mut().find(|arrival| arrival.subscriber.id == to) {
+            arrival.history = Some(records);
+            self.admit(out);
+        } else if self.subscribers.contains_key(&to) {
+            self.flush(out);
+            out.push(Output::History(to, records.iter().map(|record| self.count(record)).collect()));
+        }
+    }
+
+    /// A subscriber is gone; everything up to `taken` reached them, or everything framed for `None`.
+    pub fn unsubscribe(&mut self, id: SubscriberId, taken: Option<Seq>, out: &mut Vec<Output>) {
+        self.arrivals.retain(|arrival| arrival.subscriber.id != id);
+        let Some(subscriber) = self.subscribers.remove(&id) else { return };
+        if !subscriber.reads {
+            return;
+        }
+        let taken = taken.unwrap_or(self.head).min(self.head);
+        let Some(reader) = self.readers.get_mut(&subscriber.user) else { return };
+        reader.subscriptions -= 1;
+        reader.taken = reader.taken.max(taken);
+        if reader.subscriptions == 0 {
+            let taken = reader.taken;
+            self.readers.remove(&subscriber.user);
+            out.push(Output::Leave { user: subscriber.user, taken });
+        }
+    }
+
+    /// The subscribers of one member.
+    pub fn subscribers_of(&self, user: UserId) -> Vec<SubscriberId> {
+        let arriving = self.arrivals.iter().map(|arrival| &arrival.subscriber);
+        let all = self.subscribers.values().chain(arriving);
+        all.filter(|subscriber| subscriber.user == user).map(|subscriber| subscriber.id).collect()
+    }
+
+    /// Sends the collected changes if their time has come.
+    pub fn flush_due(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.flush(out);
+        }
+    }
+
+    /// Adds every arrival that lacks nothing.
+    fn admit(&mut self, out: &mut Vec<Output>) {
+        if self.replica.is_none() || self.arrivals.iter().all(|arrival| arrival.history.is_none()) {
+            return;
+        }
+        // A pending change was made before they came: nobody may apply it to what is counted for them now.
+        self.flush(out);
+        let (ready, waiting) =
+            std::mem::take(&mut self.arrivals).into_iter().partition(|arrival| arrival.history.is_some());
+        self.arrivals = waiting;
+        for Arrival { subscriber, history } in ready {
+            let history = history.unwrap_or_default();
+            if !history.is_empty() {
+                let counted = history.iter().map(|record| self.count(record)).collect();
+                out.push(Output::History(subscriber.id, counted));
+            }
+            self.subscribers.insert(subscriber.id, subscriber);
+            out.push(Output::Added(subscriber.id));
+            if subscriber.reads {
+                let reader = self.readers.entry(subscriber.user).or_default();
+                reader.subscriptions += 1;
+                if reader.subscriptions == 1 {
+                    out.push(Output::Enter(subscriber.user));
+                }
+            }
+        }
+    }
+
+    fn count(&self, record: &Arc<Record>) -> Counted {
+        let counted = record.draft.kind == RecordKind::Message;
+        let unread = self.replica.as_ref().filter(|_| counted).map(|replica| replica.unread(record.seq));
+        (record.clone(), unread)
+    }
+
+    /// Moves a member in the replica and notes what that does to messages already framed.
+    fn shift(&mut self, user: UserId, from: Option<Seq>, to: Option<Seq>, now: Instant) {
+        if from == to {
+            return;
+        }
+        if let Some(replica) = &mut self.replica {
+            replica.set(user, to);
+        }
+        if self.subscribers.is_empty() {
+            return;
+        }
+        // Reading now is past everything; but only what was framed can be told of.
+        let end = |position: Option<Seq>| position.map_or(self.head, |seq| seq.min(self.head));
+        let (low, high, by) = match (from, to) {
+            (Some(from), Some(to)) if to < from => (to, end(Some(from)), 1),
+            (Some(from), to) => (from, end(to), -1),
+            (None, Some(to)) => (to, self.head, 1),
+            (None, None) => return,
+        };
+        if low < high {
+            self.pending_since.get_or_insert(now);
+            self.pending.push(ReadRange { from: low, to: high, by });
+        }
+    }
+
+    fn flush(&mut self, out: &mut Vec<Output>) {
+        self.pending_since = None;
+        let changes = merge(std::mem::take(&mut self.pending));
+        if !changes.is_empty() {
+            out.push(Output::Read(changes));
+        }
+    }
+}
+
+/// Adds up ranges with the same ends; what cancels out is not told.
+fn merge(mut ranges: Vec<ReadRange>) -> Vec<ReadRange> {
+    ranges.sort_unstable_by_key(|range| (range.from, range.to));
+    ranges.dedup_by(|next, kept| {
+        let same = (next.from, next.to) == (kept.from, kept.to);
+        if same {
+            kept.by += next.by;
+        }
+        same
+    });
+    ranges.retain(|range| range.by != 0);
+    ranges
+}
