@@ -1,30 +1,17 @@
-//! The launcher's command line.
+//! The launcher.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
-use moyiza::with_servers::{self, WithServers};
-use shared::config::LogFormat;
-
-/// Moyiza: hobby meetups with a chat room each.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run a command with throw-away PostgreSQL, Redis and Kafka servers
-    WithServers(WithServers),
-}
+use moyiza::{
+    cli::{Cli, Command},
+    embedded, seed, with_servers,
+};
+use shared::{config::LogFormat, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli: Cli = shared::config::parse_or_exit();
-    match run(cli).await {
+    match run(shared::config::parse_or_exit()).await {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("error: {}", one_line(&error));
@@ -34,12 +21,18 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<u8> {
-    match cli.command {
+    match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(run) => {
+            telemetry::init(&run.common.log, run.common.log_format);
+            embedded::run(*run).await?;
+        }
+        Command::Seed(options) => seed::run(options).await?,
         Command::WithServers(options) => {
-            shared::telemetry::init("warn,moyiza=info", LogFormat::Text);
-            with_servers::run(options).await
+            telemetry::init("warn,moyiza=info", LogFormat::Text);
+            return with_servers::run(options).await;
         }
     }
+    Ok(0)
 }
 
 /// An error and its causes on one line. Some errors tell their cause themselves: nothing is said twice.

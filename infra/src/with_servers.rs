@@ -83,7 +83,7 @@ async fn run_command(
     signals: &mut StopSignals,
 ) -> Result<ExitStatus> {
     let (name, arguments) = command.split_first().context("no command")?;
-    let mut program = Program::new(&name.to_string_lossy(), name, &RunAs::same(), "TERM");
+    let mut program = Program::new(&name.to_string_lossy(), name, &RunAs::same(), Signal::TERM);
     program.command().args(arguments).envs(servers.variables()).stdin(Stdio::inherit());
     let child: Child = program.start().await?;
     loop {

@@ -5,6 +5,7 @@
 //! change of user clears it. Setting it here, between fork and exec, would need `unsafe`.
 
 use std::{
+    ffi::OsStr,
     io,
     process::{ChildStderr, ChildStdout, Command, ExitStatus},
     time::Duration,
@@ -21,21 +22,16 @@ use super::user::RunAs;
 pub struct Program {
     name: String,
     command: Command,
+    at_end: Signal,
 }
 
 impl Program {
-    /// `program` with `setpriv` before it, to be started as `user` and to get `at_parent_death` (a signal name
-    /// without `SIG`) when this process ends.
-    pub fn new(
-        name: &str,
-        program: impl AsRef<std::ffi::OsStr>,
-        user: &RunAs,
-        at_parent_death: &str,
-    ) -> Self {
+    /// `program`, to be started as `user` and to get the signal `at_end` when this process ends or drops it.
+    pub fn new(name: &str, program: impl AsRef<OsStr>, user: &RunAs, at_end: Signal) -> Self {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", at_parent_death]).args(user.setpriv_arguments());
+        command.args(["--pdeathsig", name_of(at_end)]).args(user.setpriv_arguments());
         command.arg("--").arg(program).stdin(std::process::Stdio::null());
-        Self { name: name.to_owned(), command }
+        Self { name: name.to_owned(), command, at_end }
     }
 
     /// Keeps the terminal's Ctrl-C from the child, so that who started it decides about the order.
@@ -53,7 +49,7 @@ impl Program {
 
     /// Starts it. The error names the program.
     pub async fn start(self) -> Result<Child> {
-        let Self { name, mut command } = self;
+        let Self { name, mut command, at_end } = self;
         let (started, start) = oneshot::channel();
         let (end, ended) = watch::channel(None);
         let thread = std::thread::Builder::new().name(format!("wait-{name}"));
@@ -74,10 +70,10 @@ impl Program {
             spawned => spawned.with_context(|| format!("cannot start {name}"))?,
         };
         let pid = i32::try_from(id).ok().and_then(Pid::from_raw).context("a process without an id")?;
-        Ok(Child { name, pid, ended, stdout, stderr })
+        Ok(Child { name, pid, ended, at_end, stdout, stderr })
     }
 
-    /// Runs it to its end and returns what it printed. The error has its last line.
+    /// Runs it to its end and returns what it printed. The error has the line that tells why.
     pub async fn output(mut self) -> Result<String> {
         use std::{io::Read, process::Stdio};
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -96,20 +92,37 @@ impl Program {
         let status = child.wait().await?;
         if !status.success() {
             let said = if stderr.trim().is_empty() { &stdout } else { &stderr };
-            let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output");
-            bail!("{} failed ({status}): {}", child.name, last.trim());
+            bail!("{} failed ({status}): {}", child.name, reason(said));
         }
         Ok(stdout)
     }
 }
 
-/// A running child. Dropped, it is killed.
+/// As `setpriv` knows it: by name only.
+fn name_of(signal: Signal) -> &'static str {
+    match signal {
+        Signal::INT => "INT",
+        Signal::TERM => "TERM",
+        _ => "KILL",
+    }
+}
+
+/// The line that tells why, in what a tool printed: each has its own way to mark it, and many say more after.
+fn reason(said: &str) -> &str {
+    const MARKS: [&str; 6] = ["FATAL", "reason: ", "error: ", "E: ", "ERROR", "could not"];
+    let marked = MARKS.iter().find_map(|mark| said.lines().find(|line| line.contains(mark)));
+    let last = || said.lines().rfind(|line| !line.trim().is_empty());
+    marked.or_else(last).unwrap_or("it said nothing").trim()
+}
+
+/// A running child. Dropped, it gets the signal that it gets when this process ends.
 #[derive(Debug)]
-#[must_use = "dropping it kills the process"]
+#[must_use = "dropping it ends the process"]
 pub struct Child {
     name: String,
     pid: Pid,
     ended: watch::Receiver<Option<Result<ExitStatus, io::ErrorKind>>>,
+    at_end: Signal,
     /// Its standard output, if that is a pipe.
     pub stdout: Option<ChildStdout>,
     /// Its standard error, if that is a pipe.
@@ -163,6 +176,21 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        self.signal(self.at_end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_found_among_what_tools_say() {
+        let initdb =
+            "creating directory\ninitdb: error: could not write: No space left on device\ninitdb: removing";
+        assert!(reason(initdb).ends_with("No space left on device"));
+        let npm = "npm error code ENOTFOUND\nnpm error network request failed, reason: getaddrinfo\nnpm error A log";
+        assert!(reason(npm).ends_with("getaddrinfo"));
+        assert_eq!(reason("one\ntwo\n\n"), "two");
     }
 }

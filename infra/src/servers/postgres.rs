@@ -106,7 +106,7 @@ async fn init(binaries: &Binaries, user: &RunAs, directory: &Path, data: &Path, 
     fs::create_dir(&staging)?;
     fs::set_permissions(&staging, fs::Permissions::from_mode(0o700))?;
     user.own(&staging)?;
-    let mut program = Program::new("initdb", binaries.initdb(), user, "KILL");
+    let mut program = Program::new("initdb", binaries.initdb(), user, Signal::KILL);
     let command = program.command();
     command.current_dir("/").args(["-U", USER, "-E", "UTF8"]);
     // Byte order sorts the same after any upgrade of libc; letters are still known beyond ASCII.
@@ -147,7 +147,7 @@ async fn launch(
 ) -> Result<Child> {
     let log = File::options().create(true).append(true).open(log_file(directory))?;
     // SIGINT is PostgreSQL's fast shutdown: after a SIGKILL of ours it still ends cleanly.
-    let mut program = Program::new("PostgreSQL", binaries.server(), user, "INT").in_own_process_group();
+    let mut program = Program::new("PostgreSQL", binaries.server(), user, Signal::INT).in_own_process_group();
     let command = program.command();
     command.current_dir("/").stdout(Stdio::null()).stderr(log).arg("-D").arg(data);
     command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);

@@ -99,7 +99,8 @@ impl Installation {
     }
 
     fn program(&self) -> Program {
-        let mut program = Program::new("Redis", &self.server, &RunAs::same(), "TERM").in_own_process_group();
+        let mut program =
+            Program::new("Redis", &self.server, &RunAs::same(), Signal::TERM).in_own_process_group();
         if let Some(libraries) = &self.libraries {
             program.command().env("LD_LIBRARY_PATH", libraries);
         }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 
 use super::{child::Program, user::RunAs};
 
@@ -65,7 +66,7 @@ impl Store {
 /// Runs a tool in `directory` and returns what it printed. `missing` says what to do when it is not there.
 pub(super) async fn run(directory: &Path, tool: &str, arguments: &[&str], missing: &str) -> Result<String> {
     let path = which(tool).with_context(|| format!("`{tool}` is missing: {missing}"))?;
-    let mut program = Program::new(tool, path, &RunAs::same(), "KILL");
+    let mut program = Program::new(tool, path, &RunAs::same(), Signal::KILL);
     program.command().args(arguments).current_dir(directory);
     program.output().await
 }
