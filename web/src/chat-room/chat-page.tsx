@@ -1,0 +1,106 @@
+import { useCallback, useMemo } from 'react';
+import { useApi, useMe } from '../api/api.tsx';
+import type { MeetupSummary } from '../api/types.ts';
+import type { RoomView } from '../chat/index.ts';
+import { CategoryTile } from '../meetups/category.tsx';
+import { Link, useTitle } from '../router.tsx';
+import { useText } from '../text/text.tsx';
+import { Icon } from '../ui/icon.tsx';
+import { useLoaded } from '../ui/loaded.tsx';
+import { Composer } from './composer.tsx';
+import { MessageList } from './message-list.tsx';
+import { useNames, useRoom } from './use-room.ts';
+
+/** A meetup's chat, and on a wide screen one's other chats beside it. */
+export function ChatPage({ id }: { readonly id: number }) {
+  const api = useApi();
+  const text = useText();
+  const [mine] = useLoaded(useCallback(() => api.myMeetups(), [api]));
+  const [meetup] = useLoaded(useCallback(() => api.meetup(id), [api, id]));
+  const rooms = mine.state === 'ready' ? mine.value : [];
+  const title = meetup.state === 'ready' ? meetup.value.title : '';
+  useTitle(title || text.chat, text.brand);
+  return (
+    <div className="chat-page">
+      <nav className="rooms" aria-label={text.rooms}>
+        <ul>
+          {rooms.map((room) => (
+            <RoomLink key={room.id} room={room} isOpen={room.id === id} />
+          ))}
+        </ul>
+      </nav>
+      <ChatRoom key={id} id={id} title={title} />
+    </div>
+  );
+}
+
+function RoomLink({ room, isOpen }: { readonly room: MeetupSummary; readonly isOpen: boolean }) {
+  return (
+    <li>
+      <Link href={`/meetups/${room.id}/chat`} aria-current={isOpen ? 'page' : undefined}>
+        <CategoryTile category={room.category} />
+        <span className="room-title">{room.title}</span>
+        <span className="room-count">{room.memberCount}</span>
+      </Link>
+    </li>
+  );
+}
+
+function ChatRoom({ id, title }: { readonly id: number; readonly title: string }) {
+  const text = useText();
+  const me = useMe()?.id ?? 0;
+  const { room, view, reopen } = useRoom(id);
+  const names = useNames(id, view.entries, view.status === 'live');
+  const banner = useMemo(() => <Banner view={view} />, [view]);
+  return (
+    <section className="chat-room" aria-label={title}>
+      <header className="chat-head">
+        <Link href="/me/meetups" className="icon-button chat-back" aria-label={text.myMeetups}>
+          <Icon name="back" />
+        </Link>
+        <h1 tabIndex={-1}>
+          {title}
+          {names.count !== undefined && (
+            <span className="chat-count">
+              <Icon name="people" />
+              <span className="visually-hidden">{text.members}: </span>
+              {names.count}
+            </span>
+          )}
+        </h1>
+        <Link href={`/meetups/${id}`} className="icon-button" aria-label={text.aboutMeetup}>
+          <Icon name="info" />
+        </Link>
+      </header>
+      {banner}
+      {view.status === 'refused' ? (
+        <div className="notice" role="alert">
+          <h2>{text.refusedTitle}</h2>
+          <p>{view.refusal}</p>
+          <Link href={`/meetups/${id}`} className="button">
+            {text.aboutMeetup}
+          </Link>
+          <button type="button" className="button quiet" onClick={reopen}>
+            {text.tryAgain}
+          </button>
+        </div>
+      ) : (
+        <>
+          <MessageList room={room} view={view} names={names} me={me} />
+          <Composer title={title} disabled={room === undefined} onSend={(content) => room?.send(content)} />
+        </>
+      )}
+    </section>
+  );
+}
+
+/** Says when what is shown may be out of date. */
+function Banner({ view }: { readonly view: RoomView }) {
+  const text = useText();
+  const words = { joining: text.connecting, lost: text.connectionLost, live: '', refused: '' }[view.status];
+  return (
+    <p className={`chat-banner ${view.status}`} role="status">
+      {words}
+    </p>
+  );
+}
