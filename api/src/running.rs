@@ -13,7 +13,11 @@ use sqlx::PgPool;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{server, state::State};
+use crate::{
+    relay::{self, Sink, kafka::Kafka},
+    server,
+    state::State,
+};
 
 /// What the api is configured with.
 #[derive(Clone, Debug)]
@@ -53,10 +57,14 @@ pub struct Running {
 /// The schema must be up to date ([`shared::database::open`]).
 pub async fn start(settings: Settings, database: PgPool, events: EventSink) -> anyhow::Result<Running> {
     let address = settings.api.api_addr;
-    let _ = events;
-    let state = State::new(settings, database).await?;
+    let state = State::new(settings, database.clone()).await?;
     let (server, addr) = server::bind(state, address).map_err(|error| explain_bind(error, address))?;
+    let sink = match events {
+        EventSink::Kafka { brokers, topics } => Sink::Kafka(Kafka::connect(&brokers, &topics).await?),
+        EventSink::Local(engine) => Sink::Local(engine),
+    };
     let handle = server.handle();
+    let stopping = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         match server.await {
@@ -64,8 +72,13 @@ pub async fn start(settings: Settings, database: PgPool, events: EventSink) -> a
             Err(error) => anyhow::Error::new(error).context("the api's HTTP server failed"),
         }
     });
+    let relay = relay::run(database, sink, stopping.clone());
+    tasks.spawn(async move {
+        relay.await;
+        anyhow!("the outbox relay ended")
+    });
     tracing::info!(%addr, "the api listens");
-    Ok(Running { addr, server: handle, stopping: CancellationToken::new(), tasks })
+    Ok(Running { addr, server: handle, stopping, tasks })
 }
 
 /// One line that names the address and the setting that moves it.
