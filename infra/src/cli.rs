@@ -27,6 +27,10 @@ pub struct Cli {
 pub enum Command {
     /// Run api and engine in this process, on a PostgreSQL of their own unless `DATABASE_URL` is set
     Run(Box<Run>),
+    /// Run two api nodes and two engine nodes on PostgreSQL, Redis and Kafka, all on this machine
+    ///
+    /// The second api node listens ten ports above the first (8090), the second engine one above (8082).
+    Cluster(Box<Run>),
     /// Make people and meetups in the running instance, for load tests (development mode only)
     Seed(Seed),
     /// Run a command with throw-away PostgreSQL, Redis and Kafka servers
@@ -136,12 +140,15 @@ mod tests {
         assert!(parse(&[]).run.common.development);
         let Some(Command::Run(run)) = parse(&["run", "--development=false"]).command else { panic!("run") };
         assert!(!run.common.development);
+        let Some(Command::Cluster(run)) = parse(&["cluster"]).command else { panic!("cluster") };
+        assert!(run.common.development);
     }
 
     #[test]
     fn what_was_given_reaches_children_and_defaults_do_not() {
-        let arguments = ["run", "--max-frame-bytes", "99", "--origins", "http://a,http://b", "--dir", "x"];
-        let Some(Command::Run(run)) = parse(&arguments).command else { panic!("run") };
+        let arguments =
+            ["cluster", "--max-frame-bytes", "99", "--origins", "http://a,http://b", "--dir", "x"];
+        let Some(Command::Cluster(run)) = parse(&arguments).command else { panic!("cluster") };
         let mut variables = run.given.variables;
         variables.sort();
         let expected = [("MOYIZA_MAX_FRAME_BYTES", "99"), ("MOYIZA_ORIGINS", "http://a,http://b")]

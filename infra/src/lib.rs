@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod cli;
+pub mod cluster;
 pub mod database;
 pub mod demo;
 pub mod embedded;

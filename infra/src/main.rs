@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use moyiza::{
     cli::{Cli, Command},
-    embedded, seed, with_servers,
+    cluster, embedded, seed, with_servers,
 };
 use shared::{config::LogFormat, telemetry};
 
@@ -25,6 +25,10 @@ async fn run(cli: Cli) -> Result<u8> {
         Command::Run(run) => {
             telemetry::init(&run.common.log, run.common.log_format);
             embedded::run(*run).await?;
+        }
+        Command::Cluster(run) => {
+            telemetry::init(&run.common.log, run.common.log_format);
+            cluster::run(*run).await?;
         }
         Command::Seed(options) => seed::run(options).await?,
         Command::WithServers(options) => {

@@ -142,11 +142,17 @@ impl Child {
 
     /// Waits for its end. Cancel-safe.
     pub async fn wait(&self) -> Result<ExitStatus> {
-        let mut ended = self.ended.clone();
-        let status =
-            ended.wait_for(Option::is_some).await.context("the thread that waits for a process ended")?;
-        let status = status.unwrap_or(Err(io::ErrorKind::Other));
-        status.map_err(|kind| anyhow::anyhow!("cannot wait for {}: {kind}", self.name))
+        self.end().await
+    }
+
+    /// Its end, to be waited for apart from it.
+    pub fn end(&self) -> impl Future<Output = Result<ExitStatus>> + Send + use<> {
+        let (name, mut ended) = (self.name.clone(), self.ended.clone());
+        async move {
+            let status = ended.wait_for(Option::is_some).await.context("a waiting thread ended")?;
+            let status = status.unwrap_or(Err(io::ErrorKind::Other));
+            status.map_err(|kind| anyhow::anyhow!("cannot wait for {name}: {kind}"))
+        }
     }
 
     /// Whether it has ended.
