@@ -109,7 +109,7 @@ fn name_of(signal: Signal) -> &'static str {
 
 /// The line that tells why, in what a tool printed: each has its own way to mark it, and many say more after.
 fn reason(said: &str) -> &str {
-    const MARKS: [&str; 6] = ["FATAL", "reason: ", "error: ", "E: ", "ERROR", "could not"];
+    const MARKS: [&str; 7] = ["FATAL", "Exception: ", "reason: ", "error: ", "E: ", "ERROR", "could not"];
     let marked = MARKS.iter().find_map(|mark| said.lines().find(|line| line.contains(mark)));
     let last = || said.lines().rfind(|line| !line.trim().is_empty());
     marked.or_else(last).unwrap_or("it said nothing").trim()

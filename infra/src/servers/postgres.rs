@@ -47,13 +47,19 @@ impl Postgres {
     /// Starts the cluster in `directory/postgres`, which is made if it is not there; its log is
     /// `directory/postgres.log`. A server that a killed launcher left there is stopped first.
     pub async fn start(store: &Store, directory: &Path, keep: Keep) -> Result<Self> {
+        let written_by = binaries::major_of(&directory.join("postgres"))?;
+        let binaries = Binaries::find(store, written_by).await?;
+        Self::start_on(&binaries, directory, keep).await
+    }
+
+    /// The same, with the programs given.
+    pub async fn start_on(binaries: &Binaries, directory: &Path, keep: Keep) -> Result<Self> {
         let directory = directory.canonicalize()?;
         let data = directory.join("postgres");
         leftover::stop(&data).await?;
-        let binaries = Binaries::find(store, binaries::major_of(&data)?).await?;
         let user = RunAs::unprivileged(&data, &[&data, &binaries.server()])?;
         if !data.exists() {
-            init(&binaries, &user, &directory, &data, keep).await?;
+            init(binaries, &user, &directory, &data, keep).await?;
         }
         let password = match keep {
             Keep::Forever => Some(fs::read_to_string(password_file(&directory))?),
@@ -63,7 +69,7 @@ impl Postgres {
         loop {
             attempts += 1;
             let [port] = port::free()?;
-            let child = launch(&binaries, &user, &directory, &data, port, keep).await?;
+            let child = launch(binaries, &user, &directory, &data, port, keep).await?;
             match wait_ready(&child, &data, &directory).await {
                 Ok(()) => return Ok(Self { child, port, password }),
                 // Somebody else took the port in between.

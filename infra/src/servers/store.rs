@@ -20,6 +20,11 @@ impl Store {
     /// The store in `directory`, which is made when something is fetched.
     pub fn new(directory: impl Into<PathBuf>) -> Result<Self> {
         let root = std::path::absolute(directory.into())?;
+        // Kafka resolves `..` by the letter and would end elsewhere behind a symbolic link.
+        let root = match (root.parent().map(Path::canonicalize), root.file_name()) {
+            (Some(Ok(parent)), Some(name)) => parent.join(name),
+            _ => root,
+        };
         Ok(Self { root })
     }
 

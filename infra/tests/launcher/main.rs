@@ -1,0 +1,10 @@
+//! The launcher's promises, kept by the real program and real servers.
+
+// A test that cannot go on has failed.
+#![allow(clippy::unwrap_used)]
+
+mod circumstances;
+mod embedded;
+mod old_postgres;
+mod process;
+mod with_servers;

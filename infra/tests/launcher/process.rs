@@ -1,0 +1,121 @@
+//! A `moyiza` process in a test.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// `moyiza`, with an environment that says nothing and the repository's fetched servers.
+pub(crate) fn moyiza(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moyiza"));
+    command.args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let named = name.to_string_lossy();
+        if named == "DATABASE_URL" || (named.starts_with("MOYIZA_") && !named.starts_with("MOYIZA_TEST_")) {
+            command.env_remove(name);
+        }
+    }
+    command.env("MOYIZA_SERVERS_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/../.servers"));
+    command
+}
+
+/// `moyiza run` on `directory` and free ports.
+pub(crate) fn embedded(directory: &Path) -> Command {
+    let mut command = moyiza(&["run", "--no-demo", "--log", "warn", "--dir"]);
+    command.arg(directory).args(["--api-addr", "127.0.0.1:0", "--engine-addr", "127.0.0.1:0"]);
+    command
+}
+
+/// A launcher that said it is ready. Dropped, it is killed.
+pub(crate) struct Launcher {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// How long that took.
+    pub(crate) took: Duration,
+}
+
+impl Launcher {
+    /// Starts `command` and waits for its ready line.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let began = Instant::now();
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut launcher = Self { child, stdout, took: Duration::ZERO };
+        let mut printed = String::new();
+        while !printed
+            .lines()
+            .last()
+            .is_some_and(|line| line.starts_with("moyiza is ready at http://localhost:"))
+        {
+            assert!(launcher.stdout.read_line(&mut printed).unwrap() > 0, "not ready: {printed}");
+        }
+        launcher.took = began.elapsed();
+        launcher
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end; its exit code, or 128 and the signal that ended it.
+    pub(crate) fn end(mut self) -> i32 {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "", "the ready line is the last one");
+        let status = self.child.wait().unwrap();
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `command` to its end, which must be an error told in one line; that line.
+pub(crate) fn one_error_line(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "it should have failed: {said}");
+    assert_eq!(said.lines().count(), 1, "one line: {said}");
+    assert_eq!(output.stdout, b"", "and nothing else");
+    assert!(said.starts_with("error: "), "{said}");
+    said
+}
+
+/// Waits for `condition`, which no event tells of.
+pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "still not so: {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// How many processes have `word` among their arguments.
+pub(crate) fn processes_with(word: &str) -> usize {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let has_word = |entry: &fs::DirEntry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
+    };
+    entries.filter(has_word).count()
+}
+
+/// The PostgreSQL servers of the instance in `directory`.
+pub(crate) fn postgres_of(directory: &Path) -> usize {
+    processes_with(&directory.canonicalize().unwrap().join("postgres").to_string_lossy())
+}
