@@ -1,0 +1,46 @@
+# Moyiza. `make run` starts it; see README.md.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+web_sources := $(shell find web/src web/public web/index.html web/package.json web/vite.config.ts \
+	web/tsconfig.json -type f 2>/dev/null)
+
+.PHONY: help
+help: ## Show this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: run
+run: tools web ## Build and start everything in one process; Ctrl-C stops it
+	@cargo build --release --package moyiza
+	@exec target/release/moyiza run
+
+.PHONY: cluster
+cluster: tools web ## Build and start two engine and two api nodes on PostgreSQL, Redis and Kafka
+	@cargo build --release --package moyiza --package api --package chat-engine
+	@exec target/release/moyiza cluster
+
+.PHONY: test
+test: tools web ## Check everything, with real servers and a browser
+	@infra/scripts/test.sh
+
+.PHONY: test-quick
+test-quick: tools web ## The inner loop: no Java, and what else is slow
+	@infra/scripts/test.sh --quick
+
+.PHONY: web
+web: web/dist/index.html ## Build the web page
+
+.PHONY: tools
+tools:
+	@infra/scripts/need.sh cargo cc cmake node npm
+
+# npm writes this file last.
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(web_sources)
+	cd web && npm run build
+	@touch $@
