@@ -81,7 +81,7 @@ function Complete(props: { readonly sent: Sent; readonly next: string; readonly 
       <p role="status">
         {text.codeSent(sent.email)} {text.codeMinutes(sent.minutes)}
       </p>
-      <MailboxLink email={sent.email} />
+      <MailboxLink />
       {/* Tells password managers which account the new password is for. */}
       <input type="hidden" name="username" autoComplete="username" value={sent.email} />
       <TextField
@@ -129,20 +129,17 @@ function Complete(props: { readonly sent: Sent; readonly next: string; readonly 
 }
 
 /** In development mode mails do not leave the machine: show where they are. */
-function MailboxLink({ email }: { readonly email: string }) {
+function MailboxLink() {
   const api = useApi();
   const text = useText();
   const [isDevelopment, setDevelopment] = useState(false);
   useEffect(() => {
-    api.configuration().then(
-      ({ development }) => setDevelopment(development === true),
-      () => {},
-    );
+    api.isDevelopment().then(setDevelopment, () => {});
   }, [api]);
   if (!isDevelopment) return null;
   return (
     <p>
-      <a href={`/dev/mailbox?to=${encodeURIComponent(email)}`} target="_blank" rel="noreferrer">
+      <a href="/dev/mailbox" target="_blank" rel="noreferrer">
         {text.developmentMailbox}
       </a>
     </p>

@@ -40,6 +40,12 @@ export class Api {
     return this.#configuration;
   }
 
+  /** Whether mails are at `/dev/mailbox`; an api that does not say so is asked for it. */
+  async isDevelopment(): Promise<boolean> {
+    const { development } = await this.configuration();
+    return development ?? (await fetch('/dev/mailbox?to=')).ok;
+  }
+
   categories(): Promise<readonly Category[]> {
     this.#categories ??= call<readonly Category[]>('/api/categories').catch((error: unknown) => {
       this.#categories = undefined;

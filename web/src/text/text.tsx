@@ -1,5 +1,5 @@
 import { createContext, type ReactNode, use, useEffect, useMemo, useState } from 'react';
-import { Problem, Unreachable } from '../api/http.ts';
+import { type FieldProblem, Problem, Unreachable } from '../api/http.ts';
 import { en, type Text } from './en.ts';
 import { ko } from './ko.ts';
 
@@ -58,4 +58,9 @@ export function describeError(error: unknown, text: Text): string {
     return text.problems[error.code] ?? (error.status < 500 ? error.message : text.unexpected);
   }
   return text.unexpected;
+}
+
+/** What to tell a person about one field. */
+export function describeFlaw({ field, code, message }: FieldProblem, text: Text): string {
+  return text.flaws[`${field}.${code}`] ?? text.flaws[code] ?? message;
 }

@@ -1,6 +1,6 @@
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { type FieldProblem, Problem } from '../api/http.ts';
-import { describeError, useText } from '../text/text.tsx';
+import { describeError, describeFlaw, useText } from '../text/text.tsx';
 
 /** What a form is doing: its submit handler, whether it is busy, and what went wrong, by field and in general. */
 export interface Submission {
@@ -29,6 +29,7 @@ export function useSubmission(send: (data: FormData) => Promise<void>): Submissi
     if (busy) return;
     setBusy(true);
     setFailure(undefined);
+    setElsewhere(undefined);
     const { elements } = event.currentTarget;
     send(new FormData(event.currentTarget))
       .catch((error: unknown) => {
@@ -41,15 +42,12 @@ export function useSubmission(send: (data: FormData) => Promise<void>): Submissi
   };
 
   const fields = failure instanceof Problem ? failure.fields : [];
-  const isGeneral = failure !== undefined && fields.length === 0;
-  const error = isGeneral
-    ? describeError(failure, text)
-    : failure === undefined
-      ? undefined
-      : elsewhere?.message;
+  let error: string | undefined;
+  if (elsewhere !== undefined) error = describeFlaw(elsewhere, text);
+  else if (failure !== undefined && fields.length === 0) error = describeError(failure, text);
   const fieldError = (field: string) => {
     const problem = fields.find((candidate) => candidate.field === field);
-    return problem && (text.problems[`${field}.${problem.code}`] ?? problem.message);
+    return problem && describeFlaw(problem, text);
   };
   return { submit, busy, error, fieldError, form };
 }

@@ -1,0 +1,122 @@
+import {
+  type APIRequestContext,
+  type BrowserContext,
+  expect,
+  type Locator,
+  type Page,
+} from '@playwright/test';
+
+/** Ends the names of a run, so that neither runs nor workers meet on one instance. */
+export const run = `${Date.now().toString(36)}${process.env.TEST_WORKER_INDEX ?? ''}`;
+
+/** The six digits that were mailed, from the development mailbox. */
+export async function mailedCode(request: APIRequestContext, site: string, email: string): Promise<string> {
+  let code: string | undefined;
+  await expect
+    .poll(async () => {
+      const answer = await request.get(`${site}/dev/mailbox`, {
+        params: { to: email },
+        headers: { Accept: 'application/json' },
+      });
+      const [mail] = (await answer.json()) as { body: string }[];
+      code = mail?.body.match(/\b\d{6}\b/)?.[0];
+      return code;
+    })
+    .toBeDefined();
+  return code ?? '';
+}
+
+/** What the page says in the language a person reads. */
+export const words = {
+  ko: {
+    email: '이메일',
+    sendCode: '인증 코드 받기',
+    code: '이메일로 받은 인증 코드',
+    nickname: '닉네임',
+    password: '비밀번호',
+    createAccount: '가입하기',
+    logOut: '로그아웃',
+    newClub: '모임 만들기',
+    title: '모임 이름',
+    hobby: '취미',
+    content: '어떤 모임인가요?',
+    createClub: '모임 만들기',
+    join: '참여하기',
+    openChat: '채팅방 열기',
+    write: /채팅방에 보낼 메시지$/,
+  },
+  en: {
+    email: 'E-mail',
+    sendCode: 'Send me a code',
+    code: 'Code from the e-mail',
+    nickname: 'Nickname',
+    password: 'Password',
+    createAccount: 'Create account',
+    logOut: 'Log out',
+    newClub: 'New club',
+    title: 'Name',
+    hobby: 'Hobby',
+    content: 'What is it about?',
+    createClub: 'Create the club',
+    join: 'Join',
+    openChat: 'Open the chat',
+    write: /^Message to /,
+  },
+} as const;
+
+/** Signs a person up as a person would. */
+export async function signUp(
+  page: Page,
+  language: 'ko' | 'en',
+  site: string,
+  nickname: string,
+): Promise<void> {
+  const say = words[language];
+  const email = `${encodeURIComponent(nickname).replaceAll('%', '')}@moyiza.test`.toLowerCase();
+  await page.goto(`${site}/sign-up`);
+  await page.getByLabel(say.email).fill(email);
+  await page.getByRole('button', { name: say.sendCode }).click();
+  await page.getByLabel(say.code).fill(await mailedCode(page.request, site, email));
+  await page.getByLabel(say.nickname).fill(nickname);
+  await page.getByLabel(say.password).fill(`${nickname} reads every message`);
+  await page.getByRole('button', { name: say.createAccount }).click();
+  await expect(page.getByRole('button', { name: say.logOut })).toBeVisible();
+}
+
+/** Opens a room and waits until it is live. */
+export async function openRoom(context: BrowserContext, site: string, meetup: string): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(`${site}/meetups/${meetup}/chat`);
+  await live(page);
+  return page;
+}
+
+/** The room has answered: what is shown is current. */
+export async function live(page: Page): Promise<void> {
+  await expect(page.locator('.chat-banner.live')).toBeAttached();
+}
+
+export function bubble(page: Page, content: string): Locator {
+  return page.getByRole('log').locator('.message', { has: page.getByText(content, { exact: true }) });
+}
+
+export function unread(page: Page, content: string): Locator {
+  return bubble(page, content).locator('.unread > [aria-hidden]');
+}
+
+export async function say(page: Page, content: string): Promise<void> {
+  await page.getByRole('textbox').fill(content);
+  await page.getByRole('textbox').press('Enter');
+  await expect(bubble(page, content)).toBeVisible();
+}
+
+/** Everything the room shows: what was said, and by how many it has not been read. */
+export function shown(page: Page): Promise<string[]> {
+  return page.getByRole('log').evaluate((log) =>
+    [...log.querySelectorAll('[data-seq]')].map((line) => {
+      const content = line.querySelector('.bubble')?.textContent ?? 'came or went';
+      const count = line.querySelector('.unread > [aria-hidden]')?.textContent ?? '0';
+      return `${line.getAttribute('data-seq')} ${content}: ${count}`;
+    }),
+  );
+}
