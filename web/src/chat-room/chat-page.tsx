@@ -59,7 +59,7 @@ function ChatRoom({ id, title }: { readonly id: number; readonly title: string }
           <Icon name="back" />
         </Link>
         <h1 tabIndex={-1}>
-          {title}
+          <span className="chat-title">{title}</span>
           {names.count !== undefined && (
             <span className="chat-count">
               <Icon name="people" />
