@@ -7,9 +7,60 @@
 //!
 //! [replica]: crate::room::Replica
 
+pub mod memory;
 pub mod state;
 
-use shared::{Seq, UserId};
+use std::sync::Arc;
+
+use shared::{RoomId, Seq, UserId};
+
+use crate::record::{Record, RecordKind};
+
+/// The authority over positions.
+#[derive(Clone)]
+pub enum Reading {
+    /// This process alone.
+    Memory(memory::MemoryReading),
+}
+
+impl Reading {
+    /// A room's positions. From here on its changes reach the room's shard, until [`forget`](Self::forget).
+    pub async fn snapshot(&self, room: RoomId) -> anyhow::Result<Snapshot> {
+        match self {
+            Self::Memory(memory) => Ok(memory.snapshot(room).await?),
+        }
+    }
+
+    /// No subscriber is left here: the room's changes are not needed any more.
+    pub fn forget(&self, _room: RoomId) {
+        match self {
+            // Handing a change to a shard that has no such room costs less than keeping a list.
+            Self::Memory(_) => {}
+        }
+    }
+
+    /// `user` began to read the room on this node.
+    pub fn enter(&self, room: RoomId, user: UserId) {
+        match self {
+            Self::Memory(memory) => memory.enter(room, user),
+        }
+    }
+
+    /// `user` reads the room on this node no longer, and has taken everything up to `taken`.
+    pub fn leave(&self, room: RoomId, user: UserId, taken: Seq) {
+        match self {
+            Self::Memory(memory) => memory.leave(room, user, taken),
+        }
+    }
+
+    /// These records are in the log, and their effects in the database. Called in log order, at least once.
+    #[expect(clippy::unused_async, reason = "telling Redis waits")]
+    pub async fn tell(&self, records: &[Arc<Record>]) {
+        match self {
+            Self::Memory(memory) => memory.tell(records),
+        }
+    }
+}
 
 /// One life of an engine node. A node that loses its lease, or restarts, gets a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,4 +96,15 @@ pub enum Effect {
     Joined,
     /// A member left with it: nothing counts them any more.
     Left,
+}
+
+impl Effect {
+    /// The effect of a record of that kind on its user.
+    pub const fn of(kind: RecordKind) -> Self {
+        match kind {
+            RecordKind::Message => Self::Sent,
+            RecordKind::Joined => Self::Joined,
+            RecordKind::Left => Self::Left,
+        }
+    }
 }

@@ -4,6 +4,14 @@
 //!
 //! A failure prints its seed; the schedule of a seed is always the same.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test ends where its assumptions do, and its numbers are small"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,

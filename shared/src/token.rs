@@ -114,6 +114,11 @@ impl Verifier {
         Self { keys }
     }
 
+    /// Whether it knows no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The claims of a token that one of the keys signed and that has not ended. The algorithm is EdDSA
     /// whatever the header says: neither `none` nor HS256 with the public key as its secret gets in.
     pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {

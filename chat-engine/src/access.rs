@@ -1,0 +1,98 @@
+//! Who somebody is: access tokens, and the sessions that ended before their tokens.
+
+use std::time::{Duration, Instant};
+
+use dashmap::DashSet;
+use parking_lot::{Mutex, RwLock};
+use shared::{
+    SessionId, signing,
+    token::{Claims, LONGEST_TOKEN_LIFETIME, TokenError, Verifier},
+};
+use sqlx::PgPool;
+
+/// Between two look-ups of the key set: forged key names must not become queries.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why somebody is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// CONNECT brought no token.
+    #[error("CONNECT needs an access token, as `Authorization: Bearer …` or in `passcode`")]
+    Missing,
+    /// Not a token of ours, or no longer.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Signed out.
+    #[error("the session of this access token was signed out")]
+    Revoked,
+}
+
+/// Checks access tokens without a query: the key set and the revoked sessions are here.
+pub struct Access {
+    pool: PgPool,
+    verifier: RwLock<Verifier>,
+    reloaded: Mutex<Instant>,
+    /// Sessions that were revoked within the longest life of a token.
+    revoked: DashSet<SessionId>,
+}
+
+impl Access {
+    /// Loads the key set and the revoked sessions.
+    pub async fn load(pool: PgPool) -> sqlx::Result<Self> {
+        let verifier = signing::verifier(&pool).await?;
+        let revoked: Vec<SessionId> =
+            sqlx::query_scalar("select id from sessions where revoked_at > now() - $1 * interval '1 second'")
+                .bind(LONGEST_TOKEN_LIFETIME.as_secs_f64())
+                .fetch_all(&pool)
+                .await?;
+        Ok(Self {
+            pool,
+            verifier: RwLock::new(verifier),
+            reloaded: Mutex::new(Instant::now()),
+            revoked: revoked.into_iter().collect(),
+        })
+    }
+
+    /// Who `token` stands for.
+    pub async fn authenticate(&self, token: Option<&str>) -> Result<Claims, AccessError> {
+        let token = token.ok_or(AccessError::Missing)?;
+        let first = self.verifier.read().verify(token);
+        let claims = match first {
+            Err(TokenError::UnknownKey(_)) if self.reload().await => self.verifier.read().verify(token)?,
+            other => other?,
+        };
+        if self.is_revoked(claims.sid) { Err(AccessError::Revoked) } else { Ok(claims) }
+    }
+
+    /// A session's tokens are worth nothing from now on.
+    pub fn revoke(&self, session: SessionId) {
+        self.revoked.insert(session);
+    }
+
+    /// Whether a session was signed out.
+    pub fn is_revoked(&self, session: SessionId) -> bool {
+        self.revoked.contains(&session)
+    }
+
+    /// Fetches the key set again, not too often; whether it was fetched.
+    async fn reload(&self) -> bool {
+        {
+            let mut reloaded = self.reloaded.lock();
+            // The first signer may make the first key after this node has started: no waiting for an empty set.
+            if reloaded.elapsed() < RELOAD_INTERVAL && !self.verifier.read().is_empty() {
+                return false;
+            }
+            *reloaded = Instant::now();
+        }
+        match signing::verifier(&self.pool).await {
+            Ok(verifier) => {
+                *self.verifier.write() = verifier;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the key set cannot be loaded");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a batch of records does to the stored positions. A statement may touch a row once, so everything
+//! that happens to one member in the batch is folded into one change first.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use shared::{RoomId, Seq, UserId};
+
+use crate::record::{Record, RecordKind};
+
+/// Columns of (room, user, seq).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub(super) rooms: Vec<i64>,
+    pub(super) users: Vec<i64>,
+    pub(super) seqs: Vec<i64>,
+}
+
+impl Columns {
+    fn push(&mut self, (room, user): (RoomId, UserId), seq: Seq) {
+        self.rooms.push(room.get());
+        self.users.push(user.get());
+        self.seqs.push(seq.get());
+    }
+}
+
+/// The changes, each member in one of the three.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PositionChanges {
+    /// Members from here on.
+    pub(super) joined: Columns,
+    /// Members who sent something.
+    pub(super) advanced: Columns,
+    /// Members no longer.
+    pub(super) left: Columns,
+}
+
+enum Change {
+    Joined(Seq),
+    Advanced(Seq),
+    Left,
+}
+
+impl PositionChanges {
+    pub(super) fn of(records: &[Arc<Record>]) -> Self {
+        // In the order of the key: two writers that lock the same rows lock them in the same order.
+        let mut folded = BTreeMap::new();
+        for record in records {
+            let member = (record.draft.room, record.draft.user);
+            let change = match (record.draft.kind, folded.get(&member)) {
+                (RecordKind::Left, _) | (RecordKind::Message, Some(Change::Left)) => Change::Left,
+                (RecordKind::Joined, _) | (RecordKind::Message, Some(Change::Joined(_))) => {
+                    Change::Joined(record.seq)
+                }
+                (RecordKind::Message, _) => Change::Advanced(record.seq),
+            };
+            folded.insert(member, change);
+        }
+        let mut changes = Self::default();
+        for (member, change) in folded {
+            match change {
+                Change::Joined(seq) => changes.joined.push(member, seq),
+                Change::Advanced(seq) => changes.advanced.push(member, seq),
+                Change::Left => changes.left.push(member, Seq::ZERO),
+            }
+        }
+        changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Draft;
+
+    #[test]
+    fn each_member_is_changed_once() {
+        let (room, [anna, bo, cy]) =
+            (1.try_into().unwrap(), [1, 2, 3].map(|id| UserId::try_from(id).unwrap()));
+        let drafts = [
+            Draft::message(room, anna, None, "a"),
+            Draft::joined(room, bo, 1),
+            Draft::message(room, bo, None, "b"),
+            Draft::message(room, cy, None, "c"),
+            Draft::left(room, cy, 2),
+            Draft::message(room, anna, None, "a"),
+        ];
+        let record = |(n, draft)| Arc::new(Record { seq: Seq::from_raw(n).unwrap(), draft });
+        let records: Vec<_> = (1..).zip(drafts).map(record).collect();
+        let changes = PositionChanges::of(&records);
+        assert_eq!((changes.joined.users, changes.joined.seqs), (vec![2], vec![3]));
+        assert_eq!((changes.advanced.users, changes.advanced.seqs), (vec![1], vec![6]));
+        assert_eq!(changes.left.users, vec![3]);
+    }
+}

@@ -1,0 +1,62 @@
+//! The log: every record of every room goes through it, and nobody sees one before it is durable.
+//!
+//! One interface: [`embedded`] commits to PostgreSQL from this process, [`kafka`] is shared by any
+//! number of nodes. Both give each record its [`Seq`], hand it to the [`Shards`] in log order, and answer the
+//! sender only after it is safe.
+//!
+//! [`Shards`]: crate::shard::Shards
+
+pub mod embedded;
+pub mod epoch;
+
+use shared::{RoomId, Seq};
+
+use crate::record::Draft;
+
+/// Why a record was not taken, or is not known to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// More is waiting than the log takes.
+    #[error("the message log is overloaded: send it again, with the same client-id, in a moment")]
+    Busy,
+    /// The log does not answer; the record may still come to be in it.
+    #[error("the message log is away: send it again, with the same client-id, in a moment")]
+    Unavailable,
+}
+
+/// Called once, from the log's own task or thread, when a record's fate is known. It must not block.
+pub type Completion = Box<dyn FnOnce(Result<Seq, AppendError>) + Send>;
+
+/// Where records go.
+#[derive(Clone)]
+pub enum Log {
+    /// This process alone, into PostgreSQL.
+    Embedded(embedded::EmbeddedLog),
+}
+
+impl Log {
+    /// Appends a record. Never blocks; `done` is called when the record is durable, or not.
+    pub fn append(&self, draft: Draft, done: Completion) {
+        match self {
+            Self::Embedded(log) => log.append(draft, done),
+        }
+    }
+
+    /// Appends a record and waits until it is durable.
+    pub async fn append_durably(&self, draft: Draft) -> Result<Seq, AppendError> {
+        let (done, outcome) = tokio::sync::oneshot::channel();
+        self.append(draft, Box::new(move |result| drop(done.send(result))));
+        outcome.await.unwrap_or(Err(AppendError::Unavailable))
+    }
+}
+
+/// The partition of a room's records. Neighbouring ids go to different partitions (the finaliser of
+/// splitmix64).
+pub fn partition_of(room: RoomId, partitions: u16) -> u16 {
+    let mut hash = room.get().cast_unsigned();
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^= hash >> 31;
+    // The remainder is below `partitions`: nothing is cut off.
+    u16::try_from(hash % u64::from(partitions)).unwrap_or(0)
+}

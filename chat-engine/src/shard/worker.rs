@@ -1,0 +1,312 @@
+//! A shard's task: feeds its rooms and carries out what they ask for.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use shared::{RoomId, Seq};
+use sqlx::PgPool;
+use stomp::ByteString;
+use tokio::sync::mpsc;
+
+use super::{
+    Input, Outlet,
+    outlet::{ReadBody, Variants, with_record_headers},
+    tail::Tail,
+};
+use crate::{
+    connection::{CloseReason, frames},
+    history::{self, Page},
+    log::{epoch::Epoch, partition_of},
+    reading::{Reading, Snapshot},
+    record::Record,
+    room::{Output, Room, SubscriberId},
+};
+
+/// Between two attempts to fetch a room's positions.
+const SNAPSHOT_RETRY: Duration = Duration::from_millis(200);
+
+/// The answer to something a shard asked outside.
+pub struct Answer {
+    room: RoomId,
+    content: AnswerContent,
+}
+
+enum AnswerContent {
+    Snapshot(Snapshot),
+    Page { question: PageQuestion, page: sqlx::Result<Page> },
+}
+
+/// Whose history is being read, and which.
+#[derive(Clone)]
+struct PageQuestion {
+    subscriber: SubscriberId,
+    before: Seq,
+    limit: u16,
+    receipt: Option<ByteString>,
+}
+
+/// What a shard works with.
+pub(super) struct Deps {
+    pub(super) pool: PgPool,
+    pub(super) epoch: Epoch,
+    pub(super) reading: Reading,
+    pub(super) answers: mpsc::UnboundedSender<Input>,
+}
+
+/// A room and where its subscribers' frames go.
+struct Open {
+    room: Room,
+    /// Those that the room has added.
+    outlets: HashMap<SubscriberId, Outlet>,
+    arriving: HashMap<SubscriberId, Outlet>,
+    /// Numbers the events that have no seq.
+    events: u64,
+}
+
+pub(super) struct Worker {
+    deps: Deps,
+    rooms: HashMap<RoomId, Open>,
+    /// The last place in each partition that this shard has seen: the head of rooms it opens.
+    positions: Vec<Seq>,
+    tail: Tail,
+    /// Rooms with changes to send, in the order of their time: every room waits equally long.
+    flushes: VecDeque<(Instant, RoomId)>,
+    out: Vec<Output>,
+}
+
+impl Worker {
+    pub(super) fn new(deps: Deps, positions: Vec<Seq>) -> Self {
+        Self {
+            deps,
+            rooms: HashMap::new(),
+            positions,
+            tail: Tail::default(),
+            flushes: VecDeque::new(),
+            out: Vec::new(),
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut inputs: mpsc::UnboundedReceiver<Input>,
+        mut records: mpsc::Receiver<Arc<Record>>,
+    ) {
+        loop {
+            let flush = self.flushes.front().map(|(due, _)| *due);
+            let flush_due = async {
+                match flush {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // Every arm is cancel-safe: `recv` takes nothing when dropped, the timer is made anew.
+                input = inputs.recv() => match input {
+                    Some(Input::Stop) | None => return,
+                    Some(input) => self.input(input),
+                },
+                Some(record) = records.recv() => self.record(&record),
+                () = flush_due => self.flush(),
+            }
+        }
+    }
+
+    fn partition(&self, room: RoomId) -> u16 {
+        partition_of(room, self.deps.epoch.partitions)
+    }
+
+    fn record(&mut self, record: &Arc<Record>) {
+        let room = record.draft.room;
+        let partition = self.partition(room);
+        self.positions[usize::from(partition)] = record.seq;
+        self.tail.push(record);
+        self.with_room(room, |room, out| room.record(record, Instant::now(), out));
+    }
+
+    fn input(&mut self, input: Input) {
+        match input {
+            Input::Subscribe { room, subscriber, outlet, history, taken } => {
+                drop(taken);
+                let id = subscriber.id;
+                let head = self.positions[usize::from(self.partition(room))];
+                let open = self.rooms.entry(room).or_insert_with(|| Open {
+                    room: Room::new(room, head),
+                    outlets: HashMap::new(),
+                    arriving: HashMap::new(),
+                    events: 0,
+                });
+                open.arriving.insert(id, outlet);
+                self.with_room(room, |room, out| room.subscribe(subscriber, history > 0, out));
+                if history > 0 {
+                    let before = Seq::from_raw(i64::MAX).unwrap_or_default();
+                    self.read_page(
+                        room,
+                        PageQuestion { subscriber: id, before, limit: history, receipt: None },
+                    );
+                }
+            }
+            Input::Unsubscribe { room, id } => {
+                let Some(open) = self.rooms.get_mut(&room) else { return };
+                open.arriving.remove(&id);
+                let reached = open.outlets.remove(&id).and_then(|outlet| outlet.outbox.reached(id));
+                self.with_room(room, |room, out| room.unsubscribe(id, reached, out));
+            }
+            Input::History { room, id, before, limit, receipt, taken } => {
+                drop(taken);
+                self.read_page(room, PageQuestion { subscriber: id, before, limit, receipt });
+            }
+            Input::Expel { room, user, reason } => {
+                let Some(open) = self.rooms.get(&room) else { return };
+                for id in open.room.subscribers_of(user) {
+                    if let Some(outlet) = open.outlets.get(&id).or_else(|| open.arriving.get(&id)) {
+                        outlet.outbox.close(reason);
+                    }
+                }
+            }
+            Input::Change { room, change } => {
+                self.with_room(room, |room, out| room.change(change, Instant::now(), out));
+            }
+            Input::Stored { partition, before } => {
+                let partitions = self.deps.epoch.partitions;
+                self.tail.trim(before, |room| partition_of(room, partitions) == partition);
+            }
+            Input::Answer(Answer { room, content: AnswerContent::Snapshot(snapshot) }) => {
+                self.with_room(room, |room, out| room.snapshot(snapshot, Instant::now(), out));
+            }
+            Input::Answer(Answer { room, content: AnswerContent::Page { question, page } }) => {
+                self.page(room, question, page);
+            }
+            Input::Stop => {}
+        }
+    }
+
+    /// Gives a room an input, carries out what comes of it, and forgets the room when nobody needs it.
+    fn with_room(&mut self, id: RoomId, input: impl FnOnce(&mut Room, &mut Vec<Output>)) {
+        let Some(open) = self.rooms.get_mut(&id) else { return };
+        let waited = open.room.deadline();
+        input(&mut open.room, &mut self.out);
+        for output in self.out.drain(..) {
+            carry_out(&self.deps, open, output);
+        }
+        if let Some(deadline) = open.room.deadline().filter(|deadline| Some(*deadline) != waited) {
+            self.flushes.push_back((deadline, id));
+        }
+        if open.room.is_idle() {
+            self.rooms.remove(&id);
+            self.deps.reading.forget(id);
+        }
+    }
+
+    fn flush(&mut self) {
+        let now = Instant::now();
+        while let Some((due, room)) = self.flushes.front().copied()
+            && due <= now
+        {
+            self.flushes.pop_front();
+            // A room that sent its changes early, before an arrival, has another entry if it has changes again.
+            self.with_room(room, |room, out| room.flush_due(now, out));
+        }
+    }
+
+    fn read_page(&mut self, room: RoomId, question: PageQuestion) {
+        self.tail.hold(room);
+        let (pool, epoch) = (self.deps.pool.clone(), self.deps.epoch);
+        let (partition, answers) = (self.partition(room), self.deps.answers.clone());
+        tokio::spawn(async move {
+            let page = history::page(&pool, epoch, partition, room, question.before, question.limit).await;
+            let content = AnswerContent::Page { question, page };
+            let _ = answers.send(Input::Answer(Answer { room, content }));
+        });
+    }
+
+    fn page(&mut self, room: RoomId, question: PageQuestion, page: sqlx::Result<Page>) {
+        self.tail.release(room);
+        let PageQuestion { subscriber, before, limit, receipt } = question;
+        let Some(open) = self.rooms.get(&room) else { return };
+        let Some(outlet) = open.outlets.get(&subscriber).or_else(|| open.arriving.get(&subscriber)) else {
+            return;
+        };
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(%error, %room, "history cannot be read");
+                outlet.outbox.close(CloseReason::HistoryUnavailable);
+                return;
+            }
+        };
+        let outbox = outlet.outbox.clone();
+        let records = self.tail.complete(room, page, before, open.room.head(), usize::from(limit));
+        self.with_room(room, |room, out| room.history(subscriber, records, out));
+        if let Some(receipt) = receipt {
+            outbox.push(frames::receipt(&receipt, None).into());
+        }
+    }
+}
+
+fn carry_out(deps: &Deps, open: &mut Open, output: Output) {
+    let room = open.room.id();
+    match output {
+        Output::Record(counted) => with_record_headers(&counted, false, |headers, body| {
+            let mut variants = Variants::new(room, headers, body);
+            for (id, outlet) in &open.outlets {
+                outlet.push(variants.frame(outlet), Some((*id, counted.0.seq)));
+            }
+        }),
+        Output::Read(ranges) => broadcast_event(open, &ReadBody::changes(&ranges)),
+        Output::Reset(steps) => broadcast_event(open, &ReadBody::reset(steps)),
+        Output::History(to, records) => {
+            let Some(outlet) = open.outlets.get(&to).or_else(|| open.arriving.get(&to)) else { return };
+            for counted in &records {
+                with_record_headers(counted, true, |headers, body| {
+                    outlet.push(Variants::new(room, headers, body).frame(outlet), None);
+                });
+            }
+        }
+        Output::Added(id) => {
+            let Some(mut outlet) = open.arriving.remove(&id) else { return };
+            if let Some(receipt) = outlet.receipt.take() {
+                outlet.outbox.push(frames::receipt(&receipt, None).into());
+            }
+            open.outlets.insert(id, outlet);
+        }
+        Output::FetchSnapshot => {
+            let (reading, answers) = (deps.reading.clone(), deps.answers.clone());
+            tokio::spawn(async move {
+                loop {
+                    match reading.snapshot(room).await {
+                        Ok(snapshot) => {
+                            let content = AnswerContent::Snapshot(snapshot);
+                            let _ = answers.send(Input::Answer(Answer { room, content }));
+                            return;
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, %room, "positions cannot be fetched, trying again");
+                        }
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(SNAPSHOT_RETRY) => {}
+                        // The node stops: nobody waits for the answer.
+                        () = answers.closed() => return,
+                    }
+                }
+            });
+        }
+        Output::Enter(user) => deps.reading.enter(room, user),
+        Output::Leave { user, taken } => deps.reading.leave(room, user, taken),
+    }
+}
+
+fn broadcast_event(open: &mut Open, body: &ReadBody) {
+    open.events += 1;
+    let id = format!("e{}", open.events);
+    let headers = [("message-id", &*id), ("content-type", "application/json")];
+    // Numbers: nothing in it can fail to serialise.
+    let body = serde_json::to_vec(body).expect("a read event is JSON");
+    let mut variants = Variants::new(open.room.id(), &headers, &body);
+    for outlet in open.outlets.values() {
+        outlet.push(variants.frame(outlet), None);
+    }
+}
