@@ -1,5 +1,5 @@
 import { expect, test } from '@playwright/test';
-import { bubble, live, run, say, signUp, words } from './people.ts';
+import { bubble, createClub, live, run, say, signUp, words } from './people.ts';
 
 const SITE = process.env.MOYIZA_A_URL ?? 'http://localhost:8080';
 
@@ -24,11 +24,7 @@ test('a lost connection is said, comes back, and what was written meanwhile is s
   });
   const page = await context.newPage();
   await signUp(page, 'en', SITE, `dan${run}`);
-  await page.getByRole('link', { name: words.en.newClub }).click();
-  await page.getByLabel(words.en.title, { exact: true }).fill(`Reconnecting ${run}`);
-  await page.getByRole('radio', { name: words.en.hobby }).check();
-  await page.getByLabel(words.en.content).fill('A club that loses its connection.');
-  await page.getByRole('button', { name: words.en.createClub }).click();
+  await createClub(page, 'en', `Reconnecting ${run}`);
   await page.getByRole('link', { name: words.en.openChat }).click();
   await live(page);
   await say(page, 'before');

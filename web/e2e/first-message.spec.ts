@@ -1,5 +1,5 @@
 import { type BrowserContext, expect, test } from '@playwright/test';
-import { bubble, live, openRoom, run, say, shown, signUp, unread, words } from './people.ts';
+import { bubble, createClub, live, openRoom, run, say, shown, signUp, unread, words } from './people.ts';
 
 const SITE_A = process.env.MOYIZA_A_URL ?? 'http://localhost:8080';
 /** In a cluster another api node, which sends its people to another engine node. */
@@ -35,13 +35,7 @@ test('the first message, and its unread count', async () => {
   });
 
   await test.step('A creates a club', async () => {
-    await pageA.getByRole('link', { name: words.ko.newClub }).click();
-    await pageA.getByLabel(words.ko.title).fill(`목요일 보드게임 ${run}`);
-    await pageA.getByRole('radio', { name: words.ko.hobby }).check();
-    await pageA.getByLabel(words.ko.content).fill('매주 목요일 저녁, 처음이어도 괜찮아요.');
-    await pageA.getByRole('button', { name: words.ko.createClub }).click();
-    await expect(pageA).toHaveURL(/\/meetups\/\d+$/);
-    meetup = pageA.url().split('/').at(-1) ?? '';
+    meetup = await createClub(pageA, 'ko', `목요일 보드게임 ${run}`);
   });
 
   await test.step('B finds it and joins', async () => {

@@ -43,7 +43,6 @@ export const words = {
     createClub: '모임 만들기',
     join: '참여하기',
     openChat: '채팅방 열기',
-    write: /채팅방에 보낼 메시지$/,
   },
   en: {
     email: 'E-mail',
@@ -60,7 +59,6 @@ export const words = {
     createClub: 'Create the club',
     join: 'Join',
     openChat: 'Open the chat',
-    write: /^Message to /,
   },
 } as const;
 
@@ -81,6 +79,18 @@ export async function signUp(
   await page.getByLabel(say.password).fill(`${nickname} reads every message`);
   await page.getByRole('button', { name: say.createAccount }).click();
   await expect(page.getByRole('button', { name: say.logOut })).toBeVisible();
+}
+
+/** Creates a club; returns its number. The person is on its page then. */
+export async function createClub(page: Page, language: 'ko' | 'en', title: string): Promise<string> {
+  const say = words[language];
+  await page.getByRole('navigation').getByRole('link', { name: say.newClub }).click();
+  await page.getByLabel(say.title, { exact: true }).fill(title);
+  await page.getByRole('radio', { name: say.hobby }).check();
+  await page.getByLabel(say.content).fill('매주 목요일 저녁, 처음이어도 괜찮아요.');
+  await page.getByRole('button', { name: say.createClub }).click();
+  await expect(page).toHaveURL(/\/meetups\/\d+$/);
+  return page.url().split('/').at(-1) ?? '';
 }
 
 /** Opens a room and waits until it is live. */
