@@ -6,7 +6,7 @@ use moyiza::instance;
 use rustix::process::Signal;
 use sqlx::{Connection, PgConnection};
 
-use crate::process::{Launcher, embedded, moyiza, one_error_line, postgres_of, until};
+use crate::process::{Launcher, embedded, postgres_of, until};
 
 async fn connect(directory: &Path) -> PgConnection {
     PgConnection::connect(&instance::running(directory).unwrap().database_url).await.unwrap()
@@ -95,20 +95,4 @@ fn when_postgres_dies_everything_stops_with_a_reason() {
     assert_eq!(launcher.end(), 1);
     let said = fs::read_to_string(log).unwrap();
     assert!(said.lines().last().unwrap().starts_with("error: PostgreSQL ended by itself"), "{said}");
-}
-
-#[test]
-fn seed_is_refused_without_an_instance_and_outside_of_development_mode() {
-    let directory = tempfile::tempdir().unwrap();
-    let seed = || {
-        let mut command = moyiza(&["seed", "--users", "1", "--rooms", "1", "--out"]);
-        command.arg(directory.path().join("out")).arg("--dir").arg(directory.path());
-        command
-    };
-    assert!(one_error_line(&mut seed()).contains("no instance runs"));
-    let mut command = embedded(directory.path());
-    command.arg("--development=false");
-    let _launcher = Launcher::start(command);
-    assert!(one_error_line(&mut seed()).contains("not in development mode"));
-    assert!(!directory.path().join("out").exists());
 }

@@ -6,5 +6,6 @@
 mod circumstances;
 mod embedded;
 mod old_postgres;
+mod people;
 mod process;
 mod with_servers;

@@ -29,16 +29,25 @@ pub(crate) fn moyiza(arguments: &[&str]) -> Command {
 }
 
 /// `moyiza run` on `directory` and free ports.
-pub(crate) fn embedded(directory: &Path) -> Command {
-    let mut command = moyiza(&["run", "--no-demo", "--log", "warn", "--dir"]);
+pub(crate) fn run_on(directory: &Path) -> Command {
+    let mut command = moyiza(&["run", "--log", "warn", "--dir"]);
     command.arg(directory).args(["--api-addr", "127.0.0.1:0", "--engine-addr", "127.0.0.1:0"]);
     command
 }
 
-/// A launcher that said it is ready. Dropped, it is killed.
+/// The same, with nobody in it.
+pub(crate) fn embedded(directory: &Path) -> Command {
+    let mut command = run_on(directory);
+    command.arg("--no-demo");
+    command
+}
+
+/// A launcher that said it is ready. Dropped, it is stopped.
 pub(crate) struct Launcher {
     child: Child,
     stdout: BufReader<ChildStdout>,
+    /// All it printed, up to its ready line.
+    pub(crate) printed: String,
     /// How long that took.
     pub(crate) took: Duration,
 }
@@ -49,14 +58,11 @@ impl Launcher {
         let began = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut launcher = Self { child, stdout, took: Duration::ZERO };
-        let mut printed = String::new();
-        while !printed
-            .lines()
-            .last()
-            .is_some_and(|line| line.starts_with("moyiza is ready at http://localhost:"))
-        {
-            assert!(launcher.stdout.read_line(&mut printed).unwrap() > 0, "not ready: {printed}");
+        let mut launcher = Self { child, stdout, printed: String::new(), took: Duration::ZERO };
+        let is_ready = |line: &str| line.starts_with("moyiza is ready at http://localhost:");
+        while !launcher.printed.lines().last().is_some_and(is_ready) {
+            let read = launcher.stdout.read_line(&mut launcher.printed).unwrap();
+            assert!(read > 0, "ended before it was ready: {}", launcher.printed);
         }
         launcher.took = began.elapsed();
         launcher
@@ -80,7 +86,10 @@ impl Launcher {
 
 impl Drop for Launcher {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Its end is PostgreSQL's end too, after which the test's directory can go.
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.signal(Signal::TERM);
+        }
         let _ = self.child.wait();
     }
 }
@@ -105,17 +114,19 @@ pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// How many processes have `word` among their arguments.
-pub(crate) fn processes_with(word: &str) -> usize {
+/// How many processes have these arguments one after the other.
+pub(crate) fn processes_with(arguments: &[&str]) -> usize {
+    let sought: Vec<u8> = arguments.iter().flat_map(|word| [b"\0", word.as_bytes()].concat()).collect();
     let entries = fs::read_dir("/proc").unwrap().flatten();
-    let has_word = |entry: &fs::DirEntry| {
+    let has_them = |entry: &fs::DirEntry| {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
+        [b"\0", &line[..]].concat().windows(sought.len()).any(|part| part == sought)
     };
-    entries.filter(has_word).count()
+    entries.filter(has_them).count()
 }
 
 /// The PostgreSQL servers of the instance in `directory`.
 pub(crate) fn postgres_of(directory: &Path) -> usize {
-    processes_with(&directory.canonicalize().unwrap().join("postgres").to_string_lossy())
+    let data = directory.canonicalize().unwrap().join("postgres");
+    processes_with(&["-D", &data.to_string_lossy()])
 }

@@ -4,7 +4,7 @@ use std::{fs, process::Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::{moyiza, processes_with, until};
+use crate::process::{moyiza, postgres_of, processes_with, until};
 
 #[test]
 fn the_exit_code_is_the_commands() {
@@ -35,19 +35,19 @@ fn the_command_gets_servers_that_work_and_nothing_is_left() {
 
 #[test]
 fn a_killed_with_servers_takes_command_and_servers_along() {
-    // A word that only this test's command has.
-    let word = format!("3{:09}", std::process::id());
+    // So long only here.
+    let seconds = format!("3{:09}", std::process::id());
     let store = tempfile::tempdir().unwrap();
-    let mut command = moyiza(&["with-servers", "--no-redis", "--no-kafka", "--", "sleep", &word]);
+    let mut command =
+        moyiza(&["with-servers", "--no-redis", "--no-kafka", "--", "sh", "-c", "exec sleep $0", &seconds]);
     let mut launcher = command.env("MOYIZA_SERVERS_DIR", store.path()).stderr(Stdio::null()).spawn().unwrap();
-    // The launcher has the word too.
-    until("the command runs", || processes_with(&word) > 1);
+    let runs = || processes_with(&["sleep", &seconds]);
+    until("the command runs", || runs() == 1);
     let entry = fs::read_dir(store.path().join("scratch")).unwrap().next().unwrap().unwrap();
-    let data = entry.path().canonicalize().unwrap().join("postgres").to_string_lossy().into_owned();
-    assert_eq!(processes_with(&data), 1);
+    assert_eq!(postgres_of(&entry.path()), 1);
     let pid = Pid::from_raw(i32::try_from(launcher.id()).unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
     launcher.wait().unwrap();
-    until("the command is gone", || processes_with(&word) == 0);
-    until("PostgreSQL is gone", || processes_with(&data) == 0);
+    until("the command is gone", || runs() == 0);
+    until("PostgreSQL is gone", || postgres_of(&entry.path()) == 0);
 }
