@@ -86,6 +86,9 @@ export class Api {
   }
 }
 
+/** How long a page may be out of sight before its person counts as away from the chat, in milliseconds. */
+const GLANCE = 3_000;
+
 const ApiContext = createContext<Api | undefined>(undefined);
 const ChatContext = createContext<Connection | undefined>(undefined);
 
@@ -146,12 +149,19 @@ function ChatProvider({ me, children }: { readonly me: number | undefined; reado
   }, [api, me, engineUrl]);
 
   useEffect(() => {
-    const wake = () => connection?.reconnectNow();
-    window.addEventListener('online', wake);
-    document.addEventListener('visibilitychange', wake);
+    let timer: ReturnType<typeof setTimeout>;
+    const look = () => {
+      clearTimeout(timer);
+      if (document.visibilityState === 'visible') connection?.reconnectNow();
+      else timer = setTimeout(() => connection?.rest(), GLANCE);
+    };
+    if (document.visibilityState === 'hidden') connection?.rest();
+    window.addEventListener('online', look);
+    document.addEventListener('visibilitychange', look);
     return () => {
-      window.removeEventListener('online', wake);
-      document.removeEventListener('visibilitychange', wake);
+      clearTimeout(timer);
+      window.removeEventListener('online', look);
+      document.removeEventListener('visibilitychange', look);
     };
   }, [connection]);
   return <ChatContext value={connection}>{children}</ChatContext>;

@@ -161,6 +161,21 @@ test('being back online ends the wait', async () => {
   expect(FakeSocket.opened).toHaveLength(2);
 });
 
+test('at rest there is no connection, and so no reading; looking again brings everything back', async () => {
+  const { connection, room } = await openRoom();
+  connection.rest();
+  expect(FakeSocket.last.header('DISCONNECT', 'receipt')).toBeDefined();
+  FakeSocket.last.close();
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(FakeSocket.opened).toHaveLength(1);
+  connection.reconnectNow();
+  await settle();
+  FakeSocket.last.connected();
+  expect(FakeSocket.last.header('SUBSCRIBE', 'destination')).toBe('/chat/7');
+  FakeSocket.last.frame('RECEIPT', { 'receipt-id': FakeSocket.last.header('SUBSCRIBE', 'receipt') ?? '' });
+  expect(room.view.status).toBe('live');
+});
+
 test('from one room to the next the connection stays; without rooms it ends', async () => {
   const { connection, room } = await openRoom();
   connection.close(room);

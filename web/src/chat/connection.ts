@@ -39,6 +39,7 @@ export class Connection {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
   #tokenRefused = false;
+  #isResting = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -49,7 +50,7 @@ export class Connection {
     const opened = new Room({ room, me: this.#options.me });
     this.#rooms.add(opened);
     if (this.#link !== undefined) opened.attach(this.#link);
-    else if (this.#client === undefined) this.reconnectNow();
+    else this.#connectIfWanted();
     return opened;
   }
 
@@ -61,14 +62,28 @@ export class Connection {
     setTimeout(() => this.#rooms.size === 0 && this.#drop(), 0);
   }
 
-  /** Tries at once instead of at the end of the wait: the network is back, or somebody is looking again. */
+  /**
+   * Nobody is looking: a subscription means reading, so it would be untrue to keep one. Ends with
+   * `reconnectNow`. (A subscription to `/chatalarm/{room}`, which does not mean reading, will be kept instead.)
+   */
+  rest(): void {
+    this.#isResting = true;
+    this.#drop();
+    for (const room of this.#rooms) room.detach();
+  }
+
+  /** Connects now, not at the end of a wait or rest: the network is back, or somebody is looking again. */
   reconnectNow(): void {
-    if (this.#link !== undefined || !this.#isWanted()) return;
-    if (this.#client === undefined) void this.#connect();
+    this.#isResting = false;
+    this.#connectIfWanted();
+  }
+
+  #connectIfWanted(): void {
+    if (this.#client === undefined && this.#isWanted()) void this.#connect();
   }
 
   #isWanted(): boolean {
-    return [...this.#rooms].some((room) => room.view.status !== 'refused');
+    return !this.#isResting && [...this.#rooms].some((room) => room.view.status !== 'refused');
   }
 
   async #connect(): Promise<void> {
@@ -133,7 +148,7 @@ export class Connection {
     this.#link = undefined;
     for (const room of this.#rooms) room.detach();
     if (signedOut || !this.#isWanted()) return;
-    this.#timer = setTimeout(() => this.reconnectNow(), reconnectDelay(this.#failures));
+    this.#timer = setTimeout(() => this.#connectIfWanted(), reconnectDelay(this.#failures));
     this.#failures += 1;
   }
 
