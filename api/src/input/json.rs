@@ -49,6 +49,10 @@ fn malformed(detail: impl Into<String>) -> Problem {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for a struct, field by field.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(malformed("the body has to be a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -16,7 +16,7 @@ use utoipa::{
 };
 use utoipa_swagger_ui::Config;
 
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{FieldError, Problem, ProblemDetails};
 
 /// Swagger UI sets styles from its scripts, and carries its icons as data.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -30,7 +30,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
                        Errors are problem details (RFC 9457): `code` says what went wrong and is stable, \
                        `errors` names the fields at fault."
     ),
-    components(responses(ProblemDetails)),
+    components(schemas(FieldError), responses(ProblemDetails)),
     tags(
         (name = "auth", description = "Signing up, in and out"),
         (name = "me", description = "Whoever asks"),
