@@ -66,9 +66,14 @@ fn settle(mut run: Run) -> Result<Run> {
 }
 
 /// What runs.
-#[derive(Debug)]
 struct Parts {
     database: Database,
+    services: Services,
+}
+
+/// What runs on the database.
+struct Services {
+    engine: chat_engine::Running,
     api: api::Running,
 }
 
@@ -78,8 +83,8 @@ impl Parts {
         let url = run.common.database_url.as_deref();
         let connections = run.common.database_connections;
         let database = Database::open(url, connections, &store, instance.directory()).await?;
-        match Self::start_services(&database, instance, run).await {
-            Ok(api) => Ok(Self { database, api }),
+        match Services::start(&database, instance, run).await {
+            Ok(services) => Ok(Self { database, services }),
             Err(error) => {
                 database.stop().await;
                 Err(error)
@@ -87,13 +92,34 @@ impl Parts {
         }
     }
 
-    async fn start_services(database: &Database, instance: &Instance, run: &Run) -> Result<api::Running> {
+    async fn failed(&mut self) -> anyhow::Error {
+        tokio::select! {
+            error = self.services.api.finished() => error,
+            error = self.services.engine.finished() => error,
+            error = self.database.failed() => error,
+        }
+    }
+
+    /// The api first: nobody makes new events then; the database last.
+    async fn stop(self) {
+        drained("the api", self.services.api.stop()).await;
+        drained("the engine", self.services.engine.stop()).await;
+        self.database.stop().await;
+    }
+}
+
+impl Services {
+    async fn start(database: &Database, instance: &Instance, run: &Run) -> Result<Self> {
         let pool = || database.pool.clone();
-        let (events, _received) = event::local_channel();
-        let settings = api::Settings { api: run.api.clone(), common: run.common.clone() };
+        let common = || run.common.clone();
+        let (events, received) = event::local_channel();
+        let settings = chat_engine::Settings { engine: run.engine.clone(), common: common() };
+        let backend = chat_engine::Backend::Embedded { events: received };
+        let engine = chat_engine::start(settings, pool(), backend).await?;
+        let settings = api::Settings { api: run.api.clone(), common: common() };
         let api = api::start(settings, pool(), api::EventSink::Local(events)).await?;
         if !run.no_demo {
-            demo::plant(&database.pool).await.context("cannot plant the demo data")?;
+            demo::plant(&database.pool, &engine).await.context("cannot plant the demo data")?;
         }
         instance.write(&Record {
             mode: Mode::Embedded,
@@ -102,21 +128,12 @@ impl Parts {
             api: vec![format!("http://{}", run.api.api_addr)],
             engines: vec![format!("http://{}", run.engine.engine_addr)],
         })?;
-        Ok(api)
+        Ok(Self { engine, api })
     }
+}
 
-    async fn failed(&mut self) -> anyhow::Error {
-        tokio::select! {
-            error = self.api.finished() => error,
-            error = self.database.failed() => error,
-        }
-    }
-
-    /// The api first: nobody makes new events then; the database last.
-    async fn stop(self) {
-        if tokio::time::timeout(DRAIN, self.api.stop()).await.is_err() {
-            tracing::warn!("the api did not drain in time");
-        }
-        self.database.stop().await;
+async fn drained(part: &str, stop: impl Future<Output = ()>) {
+    if tokio::time::timeout(DRAIN, stop).await.is_err() {
+        tracing::warn!(part, "did not drain in time");
     }
 }

@@ -23,6 +23,7 @@ async fn a_first_start_plants_the_demo_and_a_later_one_does_not() {
     assert_eq!(printed.iter().filter(|line| line.contains("@moyiza.example")).count(), 3, "{printed:?}");
     assert_eq!(count(directory.path(), "users").await, 3);
     assert_eq!(count(directory.path(), "meetups").await, 2);
+    assert_eq!(count(directory.path(), "chat_messages where kind = 0").await, 6);
     launcher.signal(Signal::TERM);
     launcher.end();
     let launcher = Launcher::start(run_on(directory.path()));
