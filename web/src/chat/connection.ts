@@ -64,7 +64,8 @@ export class Connection {
 
   /**
    * Nobody is looking: a subscription means reading, so it would be untrue to keep one. Ends with
-   * `reconnectNow`. (A subscription to `/chatalarm/{room}`, which does not mean reading, will be kept instead.)
+   * `reconnectNow`. (One to `/chatalarm/{room}` does not mean reading; but a page out of sight has its timers
+   * slowed down until heart-beats come too late, and nothing to show for it.)
    */
   rest(): void {
     this.#isResting = true;

@@ -1,0 +1,39 @@
+import { expect, type Page, test } from '@playwright/test';
+import { bubble, createClub, live, openRoom, run, say, signUp, unread, words } from './people.ts';
+
+const SITE_A = process.env.MOYIZA_A_URL ?? 'http://localhost:8080';
+const SITE_B = process.env.MOYIZA_B_URL ?? SITE_A;
+
+/** What a browser tells a page whose tab goes to the back or to the front. */
+function turn(page: Page, visibility: 'hidden' | 'visible'): Promise<void> {
+  return page.evaluate((state) => {
+    Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, visibility);
+}
+
+test('a page out of sight does not read; coming back to it does', async ({ browser }) => {
+  const [a, b] = await Promise.all([
+    browser.newContext({ locale: 'ko-KR' }),
+    browser.newContext({ locale: 'en-US' }),
+  ]);
+  const [pageA, forB] = await Promise.all([a.newPage(), b.newPage()]);
+  await Promise.all([signUp(pageA, 'ko', SITE_A, `이든${run}`), signUp(forB, 'en', SITE_B, `finn${run}`)]);
+  const meetup = await createClub(pageA, 'ko', `Out of sight ${run}`);
+  await forB.goto(`${SITE_B}/meetups/${meetup}`);
+  await forB.getByRole('button', { name: words.en.join, exact: true }).click();
+  await expect(forB.getByRole('link', { name: words.en.openChat })).toBeVisible();
+  const pageB = await openRoom(b, SITE_B, meetup);
+  await pageA.getByRole('link', { name: words.ko.openChat }).click();
+  await live(pageA);
+
+  await turn(pageB, 'hidden');
+  await expect(pageB.locator('.chat-banner.lost')).toBeAttached();
+  await say(pageA, '거기 있어요?');
+  await expect(unread(pageA, '거기 있어요?')).toHaveText('1');
+
+  await turn(pageB, 'visible');
+  await expect(bubble(pageB, '거기 있어요?')).toBeVisible();
+  await expect(unread(pageA, '거기 있어요?')).toHaveCount(0);
+  await Promise.all([a.close(), b.close()]);
+});
