@@ -35,7 +35,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => instance.
 try {
   await instance.ready;
   const [a, b = a] = ports.map((port) => `http://localhost:${port}`);
-  console.log(`e2e: ${mode}, A at ${a}, B at ${b}`);
+  console.error(`e2e: ${mode}, A at ${a}, B at ${b}`);
   const env = { ...process.env, MOYIZA_A_URL: a, MOYIZA_B_URL: b };
   const test = spawn('npm', ['run', '--silent', 'e2e', '--', ...options], {
     cwd: web,
