@@ -55,9 +55,10 @@ pub(super) async fn join(
     id: web::Path<MeetupId>,
 ) -> Result<HttpResponse, Problem> {
     let mut transaction = state.database.begin().await?;
-    let membership = match take_place(&mut transaction, *id).await? {
-        true => admit(&mut transaction, *id, me.user).await?,
-        false => None,
+    let membership = if take_place(&mut transaction, *id).await? {
+        admit(&mut transaction, *id, me.user).await?
+    } else {
+        None
     };
     let Some(membership) = membership else {
         // Gives the place back before asking why there was none.

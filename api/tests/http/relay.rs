@@ -89,7 +89,7 @@ async fn what_rolls_back_is_never_told() {
 
 #[tokio::test]
 async fn events_of_before_the_start_are_delivered_first() {
-    with_database(async |pool| {
+    with_database(async |pool, _| {
         let user = UserId::try_from(9).unwrap();
         let old = MeetupEvent::SessionRevoked { user, session: SessionId::try_from(4).unwrap() };
         publish(pool, &old).await;
@@ -109,7 +109,7 @@ async fn events_of_before_the_start_are_delivered_first() {
 
 #[tokio::test]
 async fn of_two_nodes_one_relays_and_the_other_takes_over() {
-    with_database(async |pool| {
+    with_database(async |pool, _| {
         let start = async || {
             let (sink, deliveries) = event::local_channel();
             let api = api::start(settings(&[]), pool.clone(), EventSink::Local(sink)).await.unwrap();

@@ -23,7 +23,7 @@ async fn an_address_in_use_is_named_with_the_setting_that_moves_it() {
 
 #[tokio::test]
 async fn a_stopped_api_frees_its_address() {
-    with_database(async |pool| {
+    with_database(async |pool, _| {
         let (sink, _deliveries) = event::local_channel();
         let first = api::start(settings(&[]), pool.clone(), EventSink::Local(sink)).await.unwrap();
         let addr = first.addr().to_string();
@@ -31,6 +31,40 @@ async fn a_stopped_api_frees_its_address() {
         let (sink, _deliveries) = event::local_channel();
         let again = settings(&["--api-addr", &addr]);
         api::start(again, pool.clone(), EventSink::Local(sink)).await.unwrap().stop().await;
+    })
+    .await;
+}
+
+/// A request that waits for a lock while the api is told to stop.
+#[tokio::test]
+async fn stopping_answers_what_is_in_hand_and_takes_nothing_new() {
+    with_database(async |pool, _| {
+        let (sink, _deliveries) = event::local_channel();
+        let running = api::start(settings(&[]), pool.clone(), EventSink::Local(sink)).await.unwrap();
+        let base = format!("http://{}", running.addr());
+        let seeded = api::seed::people_and_rooms(pool, 2, 2).await.unwrap();
+        let mut transaction = pool.begin().await.unwrap();
+        sqlx::query("select from meetups where id = $1 for update")
+            .bind(seeded.rooms[0])
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        let join = format!("{base}/api/meetups/{}/members", seeded.rooms[0]);
+        let join = reqwest::Client::new().post(join).bearer_auth(&seeded.tokens[1]).send();
+        let join = tokio::spawn(join);
+        // In hand once its statement waits for our lock.
+        let waits = "select exists (select from pg_stat_activity
+                     where datname = current_database() and wait_event_type = 'Lock')";
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(pool).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        let stopping = tokio::spawn(running.stop());
+        while reqwest::get(format!("{base}/livez")).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        transaction.rollback().await.unwrap();
+        assert_eq!(join.await.unwrap().unwrap().status(), 201);
+        stopping.await.unwrap();
     })
     .await;
 }

@@ -71,7 +71,7 @@ pub(crate) async fn with_api(test: impl AsyncFnOnce(&TestApi)) {
 /// Runs `test` with an api that is configured like this.
 pub(crate) async fn with_api_as(arguments: &[&str], test: impl AsyncFnOnce(&TestApi)) {
     let settings = settings(arguments);
-    with_database(async |pool| {
+    with_database(async |pool, _| {
         let (sink, deliveries) = event::local_channel();
         let running =
             api::start(settings, pool.clone(), EventSink::Local(sink)).await.expect("an api starts");
@@ -90,7 +90,7 @@ pub(crate) async fn with_api_as(arguments: &[&str], test: impl AsyncFnOnce(&Test
 }
 
 /// Runs `test` with a database of its own, up to date, and drops it however the test ends.
-pub(crate) async fn with_database(test: impl AsyncFnOnce(&PgPool)) {
+pub(crate) async fn with_database(test: impl AsyncFnOnce(&PgPool, &str)) {
     let server = std::env::var("MOYIZA_TEST_DATABASE_URL").expect(
         "MOYIZA_TEST_DATABASE_URL is not set: run `make test`, or `moyiza with-servers -- cargo test`",
     );
@@ -98,11 +98,19 @@ pub(crate) async fn with_database(test: impl AsyncFnOnce(&PgPool)) {
     let mut admin = PgConnection::connect(&server).await.expect("the test server answers");
     execute(&mut admin, format!("create database {name} template template0")).await;
     let (authority, _) = server.rsplit_once('/').expect("the URL names a database");
-    let pool = database::open(&format!("{authority}/{name}"), 8).await.expect("the database opens");
-    let outcome = AssertUnwindSafe(test(&pool)).catch_unwind().await;
+    let url = format!("{authority}/{name}");
+    let pool = database::open(&url, 8).await.expect("the database opens");
+    let outcome = AssertUnwindSafe(test(&pool, &url)).catch_unwind().await;
     pool.close().await;
     execute(&mut admin, format!("drop database {name} with (force)")).await;
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+/// The Kafka of the tests.
+pub(crate) fn brokers() -> String {
+    std::env::var("MOYIZA_TEST_KAFKA_BROKERS").expect(
+        "MOYIZA_TEST_KAFKA_BROKERS is not set: run `make test`, or `moyiza with-servers -- cargo test`",
+    )
 }
 
 /// SQL made here, of nothing but names made here.

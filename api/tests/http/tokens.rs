@@ -19,7 +19,7 @@ async fn claims(api: &TestApi, lifetime: Duration) -> Claims {
     Claims::new(user, session, Role::User, lifetime)
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn a_token_of_ours_is_taken() {
