@@ -8,6 +8,8 @@ pub mod id;
 pub mod names;
 pub mod signing;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod token;
 
 pub use id::{MeetupId, RoomId, Seq, SessionId, UserId};

@@ -117,6 +117,12 @@ impl Outbox {
         self.state.lock().appending
     }
 
+    /// Whether the client has been too slow. Asked before the socket, which is full then; the task is woken for it.
+    pub(super) fn is_too_slow(&self, context: &Context<'_>) -> bool {
+        self.task.register(context.waker());
+        self.state.lock().closing == Some(CloseReason::TooSlow)
+    }
+
     pub(super) fn poll_next(&self, context: &Context<'_>) -> Poll<Next> {
         self.task.register(context.waker());
         let mut state = self.state.lock();

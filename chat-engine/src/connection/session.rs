@@ -211,6 +211,10 @@ impl Connection {
 
     /// Hands everything due to the socket, which writes it at once.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        if self.outbox.is_too_slow(context) {
+            // A client that does not read gets no more time than its queue gave it.
+            return Poll::Ready(Event::Close(CloseReason::TooSlow));
+        }
         loop {
             let mut socket = pin!(&mut self.socket);
             match socket.as_mut().poll_ready(context) {
@@ -233,8 +237,6 @@ impl Connection {
                     return match socket.poll_flush(context) {
                         Poll::Ready(Ok(())) => Poll::Ready(Event::Close(reason)),
                         Poll::Ready(Err(_)) => Poll::Ready(Event::Gone),
-                        // A client that does not read gets no more time than its queue gave it.
-                        Poll::Pending if reason == CloseReason::TooSlow => Poll::Ready(Event::Close(reason)),
                         Poll::Pending => {
                             self.stop_reading();
                             Poll::Pending

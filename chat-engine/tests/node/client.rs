@@ -1,0 +1,219 @@
+//! A STOMP client that says what it expects.
+
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use stomp::{Command, Decoder, Frame, Limits, Version, encode};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{self, Message, client::IntoClientRequest as _, http::HeaderValue},
+};
+
+/// Longer than anything here takes, however busy the machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Client {
+    socket: WebSocketStream<TcpStream>,
+    decoder: Decoder,
+    input: Bytes,
+    /// Frames that came while another was expected.
+    early: VecDeque<Frame>,
+}
+
+/// A message as a client sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) seq: i64,
+    pub(crate) unread: i64,
+    pub(crate) content: String,
+}
+
+impl Client {
+    /// A WebSocket that has not said CONNECT.
+    pub(crate) async fn open(addr: SocketAddr) -> Self {
+        Self::open_from(addr, None).await.expect("the handshake works")
+    }
+
+    pub(crate) async fn open_from(addr: SocketAddr, origin: Option<&str>) -> tungstenite::Result<Self> {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        let mut request = format!("ws://{addr}/ws").into_client_request()?;
+        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("v12.stomp"));
+        if let Some(origin) = origin {
+            request.headers_mut().insert("Origin", HeaderValue::from_str(origin)?);
+        }
+        let (socket, _) = client_async(request, stream).await?;
+        let decoder = Decoder::new(Limits { frame_bytes: 1 << 20, ..Limits::default() });
+        Ok(Self { socket, decoder, input: Bytes::new(), early: VecDeque::new() })
+    }
+
+    /// Connected with an access token.
+    pub(crate) async fn connect(addr: SocketAddr, token: &str) -> Self {
+        let mut client = Self::open(addr).await;
+        client.say_connect(token).await;
+        client.expect(Command::Connected).await;
+        client
+    }
+
+    pub(crate) async fn say_connect(&mut self, token: &str) {
+        let bearer = format!("Bearer {token}");
+        let headers = [("accept-version", "1.2"), ("host", "test"), ("Authorization", &*bearer)];
+        self.send(Command::Connect, &headers, "").await;
+    }
+
+    pub(crate) async fn send(&mut self, command: Command, headers: &[(&str, &str)], body: &str) {
+        let mut out = BytesMut::new();
+        encode(&mut out, Version::V12, command, headers.iter().copied(), body.as_bytes());
+        let text = String::from_utf8(out.to_vec()).expect("frames are text");
+        self.socket.send(Message::text(text)).await.expect("the socket takes a frame");
+    }
+
+    pub(crate) async fn send_raw(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.expect("the socket takes a frame");
+    }
+
+    /// Follows `/chat/{room}` under the id `chat` and waits until it has been added.
+    pub(crate) async fn follow(&mut self, room: i64) {
+        self.follow_with_history(room, 0).await;
+    }
+
+    pub(crate) async fn follow_with_history(&mut self, room: i64, history: u16) {
+        let (destination, history) = (format!("/chat/{room}"), history.to_string());
+        let headers =
+            [("id", "chat"), ("destination", &*destination), ("history", &*history), ("receipt", "follow")];
+        self.send(Command::Subscribe, &headers, "").await;
+        self.expect_receipt("follow").await;
+    }
+
+    /// Posts and waits until it is durable: its seq.
+    pub(crate) async fn post(&mut self, room: i64, content: &str) -> i64 {
+        self.post_only(room, content, "post").await;
+        let receipt = self.expect_receipt("post").await;
+        receipt.headers.first("seq").expect("a SEND's receipt has a seq").parse().expect("a number")
+    }
+
+    /// Posts under a receipt that somebody else waits for.
+    pub(crate) async fn post_only(&mut self, room: i64, content: &str, receipt: &str) {
+        let destination = format!("/app/chat/{room}");
+        let body = serde_json::json!({ "content": content }).to_string();
+        self.send(Command::Send, &[("destination", &destination), ("receipt", receipt)], &body).await;
+    }
+
+    /// Posts until a message is seen with that count: a leaving that was not known yet is known then. Its seq.
+    pub(crate) async fn post_until_unread(&mut self, room: i64, unread: i64) -> i64 {
+        loop {
+            let seq = self.post(room, "누가 있나").await;
+            let mut shown = self.expect_shown().await;
+            while shown.seq < seq {
+                shown = self.expect_shown().await;
+            }
+            if shown.unread == unread {
+                return seq;
+            }
+        }
+    }
+
+    /// The next frame, whatever it is; `None` when the server has closed.
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
+        match self.early.pop_front() {
+            Some(frame) => Some(frame),
+            None => self.receive().await,
+        }
+    }
+
+    async fn receive(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = self.decoder.decode(&mut self.input).expect("the server speaks STOMP") {
+                return Some(frame);
+            }
+            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame in time");
+            match message {
+                Some(Ok(Message::Text(text))) => self.input = text.into(),
+                Some(Ok(Message::Binary(bytes))) => self.input = bytes,
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// The next frame of that kind; others are kept.
+    pub(crate) async fn expect(&mut self, command: Command) -> Frame {
+        self.expect_that(|frame| frame.command == command).await
+    }
+
+    pub(crate) async fn expect_receipt(&mut self, id: &str) -> Frame {
+        let is_it = |frame: &Frame| frame.headers.first("receipt-id").is_some_and(|receipt| receipt == id);
+        let frame = self.expect_that(is_it).await;
+        assert_eq!(frame.command, Command::Receipt, "{frame:?}");
+        frame
+    }
+
+    async fn expect_that(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
+        if let Some(at) = self.early.iter().position(&wanted) {
+            return self.early.remove(at).expect("found above");
+        }
+        loop {
+            let frame = self.receive().await.expect("the server goes on");
+            if wanted(&frame) {
+                return frame;
+            }
+            self.early.push_back(frame);
+        }
+    }
+
+    /// The next MESSAGE of a message, not of an event.
+    pub(crate) async fn expect_shown(&mut self) -> Shown {
+        let frame = self.expect_that(|frame| frame.headers.first("unread").is_some()).await;
+        Shown::of(&frame)
+    }
+
+    /// The body of the next event of that type.
+    pub(crate) async fn expect_event(&mut self, kind: &str) -> Value {
+        let is_it = |frame: &Frame| {
+            frame.command == Command::Message
+                && serde_json::from_slice::<Value>(&frame.body).expect("JSON")["type"] == kind
+        };
+        serde_json::from_slice(&self.expect_that(is_it).await.body).expect("JSON")
+    }
+
+    /// Waits for a `read` event that changes the count of the message at `seq`: by how much.
+    pub(crate) async fn expect_change(&mut self, seq: i64) -> i64 {
+        loop {
+            let event = self.expect_event("read").await;
+            let number = |change: &Value, key: &str| change[key].as_i64().expect("a number");
+            let changes = event["changes"].as_array().expect("changes").iter();
+            let about = changes.filter(|change| number(change, "from") < seq && seq <= number(change, "to"));
+            let by = about.map(|change| number(change, "by")).sum();
+            if by != 0 {
+                return by;
+            }
+        }
+    }
+
+    /// The ERROR that comes next, before which nothing but the close may come.
+    pub(crate) async fn expect_only_error(mut self) -> (String, String) {
+        let frame = self.next().await.expect("an ERROR");
+        assert_eq!(frame.command, Command::Error, "{frame:?}");
+        assert_eq!(self.next().await, None, "the server closes behind an ERROR");
+        let message = frame.headers.first("message").expect("an ERROR has a message").to_string();
+        (message, String::from_utf8(frame.body.to_vec()).expect("text"))
+    }
+
+    /// Leaves politely: every SEND before it has its outcome.
+    pub(crate) async fn disconnect(mut self) {
+        self.send(Command::Disconnect, &[("receipt", "bye")], "").await;
+        self.expect_receipt("bye").await;
+    }
+}
+
+impl Shown {
+    pub(crate) fn of(frame: &Frame) -> Self {
+        let number = |header| frame.headers.first(header).expect("a header").parse().expect("a number");
+        let body: Value = serde_json::from_slice(&frame.body).expect("JSON");
+        let content = body["content"].as_str().expect("a content").to_owned();
+        Self { seq: number("seq"), unread: number("unread"), content }
+    }
+}

@@ -1,0 +1,10 @@
+//! Whole nodes over real sockets: people connect, talk and read.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where its assumptions do")]
+
+mod access;
+mod client;
+mod load;
+mod protocol;
+mod reading;
+mod world;
