@@ -146,6 +146,11 @@ impl From<sqlx::Error> for Problem {
         match constraint {
             Some("users_email_key") => Self::taken("email", "there is an account with this address already"),
             Some("users_nickname_key") => Self::taken("nickname", "somebody has this nickname already"),
+            _ if is_unstorable(&error) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "a text has a character that cannot be stored",
+            ),
             _ if matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)) => Self {
                 cause: Some(error.into()),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "try again in a moment")
@@ -153,4 +158,9 @@ impl From<sqlx::Error> for Problem {
             _ => Self::internal(error),
         }
     }
+}
+
+/// `character_not_in_repertoire`: NUL, which PostgreSQL's text cannot hold, wherever it came in.
+fn is_unstorable(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "22021")
 }

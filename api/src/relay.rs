@@ -59,19 +59,27 @@ enum Pass {
     Failed,
 }
 
-/// Relays until `stopping`. A database that is away is waited for: the outbox is what makes that harmless.
-pub(crate) async fn run(database: PgPool, sink: Sink, stopping: CancellationToken) {
+/// Relays until `stopping`. A database or a broker that is away is waited for: the outbox is what makes that
+/// harmless. The one error is a producer that can only be replaced, by a new start.
+pub(crate) async fn run(database: PgPool, sink: Sink, stopping: CancellationToken) -> anyhow::Result<()> {
     let mut listener = None;
     while !stopping.is_cancelled() {
         let turn = turn(&database, &sink, &mut listener);
         let pass = tokio::select! {
             // Cancel-safe: what was under way rolls back and is delivered again by the next relay.
-            () = stopping.cancelled() => return,
+            () = stopping.cancelled() => break,
             pass = turn => pass,
         };
         let wait = match pass {
             Ok(Pass::Delivered) => continue,
-            Ok(Pass::Failed) => BACKOFF,
+            Ok(Pass::Failed) => {
+                if let Sink::Kafka(kafka) = &sink
+                    && let Some(error) = kafka.fatal_error()
+                {
+                    anyhow::bail!("the Kafka producer cannot go on: {error}");
+                }
+                BACKOFF
+            }
             Ok(Pass::Idle) => POLL,
             Err(error) => {
                 tracing::warn!(%error, "the outbox cannot be read");
@@ -92,6 +100,7 @@ pub(crate) async fn run(database: PgPool, sink: Sink, stopping: CancellationToke
             () = tokio::time::sleep(wait) => {}
         }
     }
+    Ok(())
 }
 
 /// Makes sure that we hear calls, and only then looks: nothing falls between the two.

@@ -74,8 +74,10 @@ pub async fn start(settings: Settings, database: PgPool, events: EventSink) -> a
     });
     let relay = relay::run(database, sink, stopping.clone());
     tasks.spawn(async move {
-        relay.await;
-        anyhow!("the outbox relay ended")
+        match relay.await {
+            Ok(()) => anyhow!("the outbox relay ended"),
+            Err(error) => error.context("the outbox relay failed"),
+        }
     });
     tracing::info!(%addr, "the api listens");
     Ok(Running { addr, server: handle, stopping, tasks })
@@ -108,7 +110,8 @@ impl Running {
         }
     }
 
-    /// Takes no more requests, lets those in hand finish, and stops the relay between two deliveries.
+    /// Takes no more requests and lets those in hand finish. What the relay has under way stays in the outbox
+    /// and is delivered again.
     pub async fn stop(mut self) {
         self.stopping.cancel();
         self.server.stop(true).await;

@@ -24,14 +24,8 @@ impl Flaw {
     }
 }
 
-/// Collects the flaws of a request, so that a person can mend a form in one go.
-///
-/// ```ignore
-/// let mut fields = Fields::default();
-/// let (Some(email), Some(nickname)) =
-///     (fields.check("email", Email::parse(email)), fields.check("nickname", Nickname::parse(nickname)))
-/// else { return Err(fields.into_problem()) };
-/// ```
+/// Collects the flaws of a request, so that a person can mend a form in one go: check every field, then
+/// `let (Some(a), Some(b)) = … else { return Err(fields.into_problem()) }`.
 #[derive(Default)]
 pub(crate) struct Fields {
     errors: Vec<FieldError>,

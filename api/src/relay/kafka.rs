@@ -8,7 +8,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     error::KafkaError,
-    producer::{FutureProducer, FutureRecord},
+    producer::{FutureProducer, FutureRecord, Producer as _},
     types::RDKafkaErrorCode,
     util::Timeout,
 };
@@ -45,6 +45,12 @@ impl Kafka {
             .with_context(|| format!("cannot use Kafka at {brokers} (MOYIZA_KAFKA_BROKERS)"))?;
         let producer = config.create().context("cannot make a Kafka producer")?;
         Ok(Self { producer, topic })
+    }
+
+    /// Why this producer will never send again, if so (librdkafka's fatal errors: the brokers have lost what
+    /// idempotence stands on).
+    pub(crate) fn fatal_error(&self) -> Option<String> {
+        self.producer.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
     }
 
     /// Returns once the event is durable.

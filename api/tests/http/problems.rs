@@ -82,6 +82,18 @@ async fn a_method_that_is_not_there_is_a_problem_that_names_those_that_are() {
 }
 
 #[tokio::test]
+async fn nul_is_refused_wherever_it_comes_in() {
+    with_api(async |api| {
+        api.get("/dev/mailbox?to=a%00b", "").await.problem(400, "malformed");
+        let body = json!({"email": "a\0@example.com", "password": "a\0"});
+        api.post("/api/auth/log-in", body).await.field_problem(422, "email", "format");
+        api.get("/api/meetups?kind=%00", "").await.field_problem(422, "kind", "unknown");
+        api.get("/api/meetups/%00", "").await.problem(404, "not-found");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn our_own_faults_are_hidden() {
     with_api(async |api| {
         api.sql("alter table dev_mailbox rename to secret_table").await;
