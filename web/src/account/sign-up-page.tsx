@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react';
 import { useApi } from '../api/api.tsx';
 import { Link, navigate, useTitle } from '../router.tsx';
-import { useLanguage, useText } from '../text/text.tsx';
+import { describeError, useLanguage, useText } from '../text/text.tsx';
 import { TextField } from '../ui/field.tsx';
 import { focusOnAppear } from '../ui/focus.ts';
 import { useSubmission } from '../ui/form.tsx';
@@ -94,6 +94,7 @@ function Complete(props: { readonly sent: Sent; readonly next: string; readonly 
         required
         error={fieldError('code')}
       />
+      <SendAgain email={sent.email} />
       <TextField
         label={text.nickname}
         hint={text.nicknameHint}
@@ -125,6 +126,28 @@ function Complete(props: { readonly sent: Sent; readonly next: string; readonly 
         {text.otherEmail}
       </button>
     </form>
+  );
+}
+
+/** For a code that did not come, or was tried too often. */
+function SendAgain({ email }: { readonly email: string }) {
+  const api = useApi();
+  const text = useText();
+  const [said, setSaid] = useState('');
+  const send = () => {
+    setSaid('');
+    api.requestSignUpCode(email).then(
+      () => setSaid(text.codeSentAgain),
+      (error: unknown) => setSaid(describeError(error, text)),
+    );
+  };
+  return (
+    <div className="again">
+      <button type="button" className="plain" onClick={send}>
+        {text.sendCodeAgain}
+      </button>
+      <span role="status">{said}</span>
+    </div>
   );
 }
 

@@ -150,6 +150,21 @@ test('a room that refuses is not tried again', async () => {
   expect(FakeSocket.opened).toHaveLength(1);
 });
 
+test('what the engine cannot do at the moment is asked again', async () => {
+  const connection = connect();
+  const room = connection.open(7);
+  await settle();
+  FakeSocket.last.connected();
+  const receipt = FakeSocket.last.header('SUBSCRIBE', 'receipt') ?? '';
+  FakeSocket.last.frame('ERROR', { message: 'try again', 'receipt-id': receipt }, 'in a moment');
+  FakeSocket.last.close();
+  expect(room.view.status).toBe('lost');
+  await vi.advanceTimersByTimeAsync(500);
+  FakeSocket.last.connected();
+  expect(FakeSocket.opened).toHaveLength(2);
+  expect(FakeSocket.last.header('SUBSCRIBE', 'destination')).toBe('/chat/7');
+});
+
 test('being back online ends the wait', async () => {
   const { connection } = await openRoom();
   FakeSocket.last.close();

@@ -21,6 +21,8 @@ export interface ConnectionOptions {
 
 /** How long connecting may take, in milliseconds. */
 const CONNECT_TIMEOUT = 10_000;
+/** The `message` of an ERROR about what works in a moment. */
+const TRY_AGAIN = 'try again';
 /** How often each side shows that it is alive, in milliseconds. */
 const HEART_BEAT = 10_000;
 
@@ -139,7 +141,8 @@ export class Connection {
     const reason = frame.body || frame.headers.message || '';
     const receipt = frame.headers['receipt-id'];
     if (this.#link === undefined) this.#tokenRefused = true;
-    if (receipt === undefined) return;
+    // Nothing is wrong with what was asked: coming back asks it again.
+    if (receipt === undefined || frame.headers.message === TRY_AGAIN) return;
     for (const room of this.#rooms) if (room.refuse(receipt, reason)) return;
   }
 
