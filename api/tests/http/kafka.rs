@@ -11,10 +11,11 @@ use shared::{
     MeetupId, UserId,
     event::{self, Envelope, MeetupEvent},
     names::Topics,
+    testing::{unique, with_database},
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::support::{PATIENCE, brokers, settings, with_database};
+use crate::support::{PATIENCE, brokers, settings};
 
 fn joined(meetup: i64, user: i64) -> MeetupEvent {
     let (meetup, user) = (MeetupId::try_from(meetup).unwrap(), UserId::try_from(user).unwrap());
@@ -43,7 +44,7 @@ async fn next(consumer: &StreamConsumer) -> (String, Envelope) {
 #[tokio::test]
 async fn kafka_gets_every_event_under_its_key_in_order() {
     with_database(async |pool, _| {
-        let topics = Topics::new(format!("api-test-{:016x}.", getrandom::u64().unwrap()));
+        let topics = Topics::new(unique("api-test."));
         let sink = || EventSink::Kafka { brokers: brokers(), topics: topics.clone() };
         // Two nodes: the second finds the topic there.
         let one = api::start(settings(&[]), pool.clone(), sink()).await.unwrap();
@@ -79,7 +80,7 @@ async fn kafka_and_a_database_are_all_that_the_binary_needs_and_it_stops_when_as
                 .env_clear()
                 .env("DATABASE_URL", url)
                 .env("MOYIZA_KAFKA_BROKERS", brokers())
-                .env("MOYIZA_PREFIX", format!("api-test-{:016x}.", getrandom::u64().unwrap()))
+                .env("MOYIZA_PREFIX", unique("api-test."))
                 .env("MOYIZA_API_ADDR", "127.0.0.1:0")
                 .stderr(Stdio::piped())
                 .kill_on_drop(true)

@@ -4,10 +4,11 @@ use api::EventSink;
 use shared::{
     MeetupId, SessionId, UserId,
     event::{self, MeetupEvent},
+    testing::with_database,
 };
 use sqlx::PgPool;
 
-use crate::support::{Events, settings, with_api, with_database};
+use crate::support::{Events, settings, with_api};
 
 fn joined(meetup: i64, user: i64) -> MeetupEvent {
     let (meetup, user) = (MeetupId::try_from(meetup).unwrap(), UserId::try_from(user).unwrap());

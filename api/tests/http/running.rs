@@ -1,9 +1,9 @@
 //! Starting, stopping and failing to start.
 
 use api::EventSink;
-use shared::event;
+use shared::{event, testing::with_database};
 
-use crate::support::{settings, with_api, with_database};
+use crate::support::{settings, with_api};
 
 #[tokio::test]
 async fn an_address_in_use_is_named_with_the_setting_that_moves_it() {

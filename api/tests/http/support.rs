@@ -9,10 +9,10 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use shared::{
     config::{ApiSettings, CommonSettings},
-    database,
     event::{self, Delivery, MeetupEvent},
+    testing::{server, with_database},
 };
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 /// Longer than anything here takes, however busy the machine.
@@ -89,33 +89,9 @@ pub(crate) async fn with_api_as(arguments: &[&str], test: impl AsyncFnOnce(&Test
     .await;
 }
 
-/// Runs `test` with a database of its own, up to date, and drops it however the test ends.
-pub(crate) async fn with_database(test: impl AsyncFnOnce(&PgPool, &str)) {
-    let server = std::env::var("MOYIZA_TEST_DATABASE_URL").expect(
-        "MOYIZA_TEST_DATABASE_URL is not set: run `make test`, or `moyiza with-servers -- cargo test`",
-    );
-    let name = format!("api_test_{:016x}", getrandom::u64().expect("randomness"));
-    let mut admin = PgConnection::connect(&server).await.expect("the test server answers");
-    execute(&mut admin, format!("create database {name} template template0")).await;
-    let (authority, _) = server.rsplit_once('/').expect("the URL names a database");
-    let url = format!("{authority}/{name}");
-    let pool = database::open(&url, 8).await.expect("the database opens");
-    let outcome = AssertUnwindSafe(test(&pool, &url)).catch_unwind().await;
-    pool.close().await;
-    execute(&mut admin, format!("drop database {name} with (force)")).await;
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-}
-
 /// The Kafka of the tests.
 pub(crate) fn brokers() -> String {
-    std::env::var("MOYIZA_TEST_KAFKA_BROKERS").expect(
-        "MOYIZA_TEST_KAFKA_BROKERS is not set: run `make test`, or `moyiza with-servers -- cargo test`",
-    )
-}
-
-/// SQL made here, of nothing but names made here.
-async fn execute(connection: &mut PgConnection, sql: String) {
-    sqlx::query(AssertSqlSafe(sql)).execute(connection).await.expect("the statement works");
+    server("MOYIZA_TEST_KAFKA_BROKERS")
 }
 
 impl TestApi {
