@@ -121,7 +121,7 @@ impl ResponseError for Problem {
             StatusCode::UNAUTHORIZED => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE if self.code == "busy" => {
                 response.insert_header((header::RETRY_AFTER, "2"));
             }
             _ => {}

@@ -12,12 +12,13 @@ use rdkafka::{
     types::RDKafkaErrorCode,
     util::Timeout,
 };
-use shared::{event::Envelope, names::Topics};
+use shared::{
+    event::Envelope,
+    names::{EVENT_PARTITIONS, Topics},
+};
 
 /// How long the brokers may take to answer when we start.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Every consumer reads all of it, so partitions buy nothing; few, for what comes later.
-const PARTITIONS: i32 = 4;
 
 /// A producer of events.
 pub(crate) struct Kafka {
@@ -65,7 +66,7 @@ impl Kafka {
 async fn create_topic(config: &ClientConfig, topic: &str) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     // -1: the brokers' own default (KIP-464).
-    let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(-1))
+    let new = NewTopic::new(topic, EVENT_PARTITIONS, TopicReplication::Fixed(-1))
         .set("cleanup.policy", "delete")
         .set("retention.ms", "604800000");
     let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));

@@ -117,7 +117,7 @@ async fn insert_club(transaction: &mut PgConnection, members: &[UserId]) -> sqlx
     Ok(id)
 }
 
-/// On the coming Saturday but one, at two in the afternoon.
+/// On a Saturday six to twelve days ahead, at two in the afternoon.
 async fn insert_oneday(transaction: &mut PgConnection, members: &[UserId]) -> sqlx::Result<RoomId> {
     let (title, content, place) = ONEDAY;
     let id = sqlx::query_scalar(

@@ -25,7 +25,8 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
 /// A file of the page other than its index, as it is.
 pub(super) fn file(path: &str) -> Option<HttpResponse> {
     let path = path.trim_start_matches('/');
-    if path.is_empty() || path == INDEX {
+    // A file has one address; a debug build would ask the file system about others.
+    if path.is_empty() || path == INDEX || path.split('/').any(|part| part == "..") {
         return None;
     }
     let file = Dist::get(path)?;

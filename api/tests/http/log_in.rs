@@ -54,7 +54,7 @@ async fn a_wrong_password_and_a_wrong_address_take_the_same_time() {
             times[times.len() / 2]
         });
         let ratio = known.as_secs_f64() / unknown.as_secs_f64();
-        assert!((0.4..2.5).contains(&ratio), "{known:?} {unknown:?}");
+        assert!((0.3..3.3).contains(&ratio), "{known:?} {unknown:?}");
     })
     .await;
 }
