@@ -1,5 +1,7 @@
 //! What every connection of a node works with.
 
+use std::sync::atomic::AtomicBool;
+
 use shared::config::EngineSettings;
 
 use crate::{
@@ -18,6 +20,8 @@ pub(crate) struct Engine {
     pub(crate) registry: Registry,
     pub(crate) shards: Shards,
     pub(crate) log: Log,
+    /// Whether the node has read the log up to where it was when the node started.
+    pub(crate) caught_up: AtomicBool,
 }
 
 impl Engine {

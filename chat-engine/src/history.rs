@@ -1,5 +1,6 @@
 //! The log as rows in PostgreSQL: writing batches of it, and reading pages back.
 
+pub mod consumer;
 pub mod journal;
 mod positions;
 

@@ -1,6 +1,6 @@
 //! The log: every record of every room goes through it, and nobody sees one before it is durable.
 //!
-//! One interface: [`embedded`] commits to PostgreSQL from this process, [`kafka`] is shared by any
+//! One interface, two backends: [`embedded`] commits to PostgreSQL from this process, [`kafka`] is shared by any
 //! number of nodes. Both give each record its [`Seq`], hand it to the [`Shards`] in log order, and answer the
 //! sender only after it is safe.
 //!
@@ -8,6 +8,7 @@
 
 pub mod embedded;
 pub mod epoch;
+pub mod kafka;
 
 use shared::{RoomId, Seq};
 
@@ -32,6 +33,8 @@ pub type Completion = Box<dyn FnOnce(Result<Seq, AppendError>) + Send>;
 pub enum Log {
     /// This process alone, into PostgreSQL.
     Embedded(embedded::EmbeddedLog),
+    /// Any number of nodes, into Kafka.
+    Kafka(kafka::KafkaLog),
 }
 
 impl Log {
@@ -39,6 +42,7 @@ impl Log {
     pub fn append(&self, draft: Draft, done: Completion) {
         match self {
             Self::Embedded(log) => log.append(draft, done),
+            Self::Kafka(log) => log.append(&draft, done),
         }
     }
 

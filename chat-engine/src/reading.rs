@@ -8,6 +8,7 @@
 //! [replica]: crate::room::Replica
 
 pub mod memory;
+pub mod redis;
 pub mod state;
 
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::record::{Record, RecordKind};
 pub enum Reading {
     /// This process alone.
     Memory(memory::MemoryReading),
+    /// Any number of nodes.
+    Redis(redis::RedisReading),
 }
 
 impl Reading {
@@ -28,14 +31,16 @@ impl Reading {
     pub async fn snapshot(&self, room: RoomId) -> anyhow::Result<Snapshot> {
         match self {
             Self::Memory(memory) => Ok(memory.snapshot(room).await?),
+            Self::Redis(redis) => Ok(redis.snapshot(room).await?),
         }
     }
 
     /// No subscriber is left here: the room's changes are not needed any more.
-    pub fn forget(&self, _room: RoomId) {
+    pub fn forget(&self, room: RoomId) {
         match self {
             // Handing a change to a shard that has no such room costs less than keeping a list.
             Self::Memory(_) => {}
+            Self::Redis(redis) => redis.forget(room),
         }
     }
 
@@ -43,6 +48,7 @@ impl Reading {
     pub fn enter(&self, room: RoomId, user: UserId) {
         match self {
             Self::Memory(memory) => memory.enter(room, user),
+            Self::Redis(redis) => redis.enter(room, user),
         }
     }
 
@@ -50,14 +56,15 @@ impl Reading {
     pub fn leave(&self, room: RoomId, user: UserId, taken: Seq) {
         match self {
             Self::Memory(memory) => memory.leave(room, user, taken),
+            Self::Redis(redis) => redis.leave(room, user, taken),
         }
     }
 
     /// These records are in the log, and their effects in the database. Called in log order, at least once.
-    #[expect(clippy::unused_async, reason = "telling Redis waits")]
     pub async fn tell(&self, records: &[Arc<Record>]) {
         match self {
             Self::Memory(memory) => memory.tell(records),
+            Self::Redis(redis) => redis.tell(records).await,
         }
     }
 }

@@ -224,6 +224,14 @@ impl Room {
         self.admit(out);
     }
 
+    /// Changes may have been missed, and if none follows no gap would show it.
+    pub fn resync(&mut self, out: &mut Vec<Output>) {
+        if self.replica.is_some() && !self.fetching {
+            self.fetching = true;
+            out.push(Output::FetchSnapshot);
+        }
+    }
+
     /// Somebody wants to follow the room. With `fetching_history` they wait for [`history`](Self::history).
     pub fn subscribe(&mut self, subscriber: Subscriber, fetching_history: bool, out: &mut Vec<Output>) {
         let history = (!fetching_history).then(Vec::new);

@@ -1,6 +1,13 @@
 //! Starting and stopping a node.
 
-use std::{net::SocketAddr, sync::Arc, thread::available_parallelism};
+mod cluster;
+mod embedded;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    thread::available_parallelism,
+};
 
 use anyhow::Context;
 use shared::{
@@ -12,18 +19,16 @@ use sqlx::PgPool;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinHandle,
 };
 
 use crate::{
     access::Access,
     connection::Registry,
     engine::Engine,
-    events,
-    history::{self, journal::Journal},
-    log::{AppendError, Log, embedded, epoch},
+    history::journal::Journal,
+    log::{AppendError, Log},
     membership::Memberships,
-    reading::{Reading, memory::MemoryReading},
     record::Draft,
     server,
     shard::Shards,
@@ -39,11 +44,19 @@ pub struct Settings {
 }
 
 /// What a node stands on.
+#[derive(Debug)]
 pub enum Backend {
     /// This process alone: the log in PostgreSQL, positions in memory, events from the api beside it.
     Embedded {
         /// The api's events.
         events: mpsc::Receiver<Delivery>,
+    },
+    /// Any number of nodes.
+    Cluster {
+        /// Kafka's brokers, as `host:port,…`.
+        brokers: String,
+        /// Where Redis is.
+        redis_url: String,
     },
 }
 
@@ -55,16 +68,26 @@ pub struct Running {
     /// Ends when the last connection is gone.
     connections: mpsc::Receiver<()>,
     acceptor: JoinHandle<()>,
-    followers: JoinSet<()>,
-    /// The log's own task; its end is the node's.
-    log: JoinHandle<anyhow::Result<()>>,
     shards: Vec<JoinHandle<()>>,
+    backing: Backing,
     journal: JoinHandle<()>,
+}
+
+/// What runs beneath a node.
+enum Backing {
+    Embedded(embedded::Running),
+    Cluster(Box<cluster::Running>),
+}
+
+/// What both backends give a node.
+struct Foundation {
+    log: Log,
+    shards: Vec<JoinHandle<()>>,
 }
 
 /// Starts a node on `database`, whose schema is up to date. The port is open when this returns.
 pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> anyhow::Result<Running> {
-    let mut settings = settings.engine;
+    let Settings { engine: mut settings, common } = settings;
     let addr = settings.engine_addr;
     let listener = TcpListener::bind(addr)
         .await
@@ -73,40 +96,43 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     if settings.origins.is_empty() {
         settings.origins = default_origins(8080);
     }
-
     let (shards, receivers) = Shards::new(available_parallelism().map_or(1, usize::from));
     let (journal, journal_task) = Journal::start(database.clone());
-    let Backend::Embedded { events } = backend;
-    let epoch = epoch::current(&database, epoch::Backend::Embedded, 1).await?;
-    let next = history::next_offset(&database, epoch, embedded::PARTITION).await?;
-    let reading = Reading::Memory(MemoryReading::new(database.clone(), journal, shards.clone()));
-    let shard_tasks = receivers.start(&database, epoch, &reading, &shards, &[epoch.before(next)]);
-    let (log, log_task) =
-        embedded::EmbeddedLog::start(database.clone(), epoch, next, reading.clone(), shards.clone());
-
-    let engine = Arc::new(Engine {
-        settings,
-        access: Access::load(database.clone()).await?,
-        memberships: Memberships::new(database),
-        registry: Registry::default(),
-        shards,
-        log: Log::Embedded(log),
-    });
+    let access = Access::load(database.clone()).await?;
+    let memberships = Memberships::new(database.clone());
     let (stop, stopping) = watch::channel(false);
+    let engine = |log, caught_up| {
+        let caught_up = AtomicBool::new(caught_up);
+        let (registry, shards) = (Registry::default(), shards.clone());
+        Arc::new(Engine { settings: settings.clone(), access, memberships, registry, shards, log, caught_up })
+    };
+    let (engine, shard_tasks, backing) = match backend {
+        Backend::Embedded { events } => {
+            let (foundation, log) = embedded::lay(&database, journal, &shards, receivers).await?;
+            let engine = engine(foundation.log, true);
+            let running = embedded::Running::start(log, &engine, events);
+            (engine, foundation.shards, Backing::Embedded(running))
+        }
+        Backend::Cluster { brokers, redis_url } => {
+            let addresses = cluster::Addresses { brokers, redis_url, prefix: common.prefix };
+            let laid = cluster::lay(addresses, &settings, &database, journal, &shards, receivers).await?;
+            let (foundation, ground) = laid;
+            let engine = engine(foundation.log, false);
+            let running = cluster::Running::start(ground, &engine, stopping.clone())?;
+            (engine, foundation.shards, Backing::Cluster(Box::new(running)))
+        }
+    };
     let (open, connections) = mpsc::channel(1);
     let acceptor = tokio::spawn(server::accept(engine.clone(), listener, stopping, open));
-    let mut followers = JoinSet::new();
-    followers.spawn(events::follow_local(engine.clone(), events));
-    tracing::info!(%addr, epoch = epoch.number, "chat engine started");
+    tracing::info!(%addr, "chat engine started");
     Ok(Running {
         addr,
         engine,
         stop,
         connections,
         acceptor,
-        followers,
-        log: log_task,
         shards: shard_tasks,
+        backing,
         journal: journal_task,
     })
 }
@@ -129,10 +155,9 @@ impl Running {
 
     /// Waits for the node to fail, and says why.
     pub async fn finished(&mut self) -> anyhow::Error {
-        match (&mut self.log).await {
-            Ok(Ok(())) => anyhow::anyhow!("the chat log ended"),
-            Ok(Err(error)) => error.context("the chat log failed"),
-            Err(panic) => anyhow::Error::new(panic).context("the chat log failed"),
+        match &mut self.backing {
+            Backing::Embedded(running) => running.failed().await,
+            Backing::Cluster(running) => running.failed().await,
         }
     }
 
@@ -144,18 +169,24 @@ impl Running {
         self.engine.go_away();
         // Nothing is ever sent: this ends when every connection has dropped its end.
         let _ = self.connections.recv().await;
-        self.followers.shutdown().await;
         let shards = self.engine.shards.clone();
-        // The last way to the log, which then writes what it has and ends.
+        // The last way to an embedded log but its own, which then writes what it has and ends.
         drop(self.engine);
-        if !self.log.is_finished() {
-            let _ = self.log.await;
-        }
+        let reading = match self.backing {
+            Backing::Embedded(running) => {
+                running.stop().await;
+                None
+            }
+            Backing::Cluster(running) => Some(running.stop().await),
+        };
         shards.stop();
         for shard in self.shards {
             let _ = shard.await;
         }
         drop(shards);
+        if let Some(reading) = reading {
+            let _ = reading.await;
+        }
         let _ = self.journal.await;
     }
 }

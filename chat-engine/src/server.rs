@@ -1,6 +1,9 @@
 //! One port for WebSocket and plain HTTP.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -87,7 +90,14 @@ async fn serve_http(
 fn respond(engine: &Arc<Engine>, open: &mpsc::Sender<()>, request: Request<Incoming>) -> Reply {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/ws" | "/chat/connect") => upgrade(engine, open, request),
-        (&Method::GET, "/livez" | "/readyz") => text(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/livez") => text(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/readyz") => {
+            if engine.caught_up.load(Ordering::Relaxed) {
+                text(StatusCode::OK, "ok\n")
+            } else {
+                text(StatusCode::SERVICE_UNAVAILABLE, "catching up with the log\n")
+            }
+        }
         (_, "/ws" | "/chat/connect" | "/livez" | "/readyz") => {
             text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
         }

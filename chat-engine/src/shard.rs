@@ -89,6 +89,8 @@ pub enum Input {
         /// The place.
         before: Seq,
     },
+    /// Changes may have been missed: every room fetches its positions again.
+    Resync,
     /// The answer to a shard's own question.
     Answer(worker::Answer),
     /// End, once everything before this is done.
@@ -152,6 +154,13 @@ impl Shards {
     pub fn stored(&self, partition: u16, before: Seq) {
         for handle in &*self.0 {
             let _ = handle.inputs.send(Input::Stored { partition, before });
+        }
+    }
+
+    /// Changes of positions may have been missed.
+    pub fn resync(&self) {
+        for handle in &*self.0 {
+            let _ = handle.inputs.send(Input::Resync);
         }
     }
 

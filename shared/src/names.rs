@@ -32,6 +32,9 @@ impl Topics {
     }
 }
 
+/// Partitions of `meetup.events`. Every consumer reads all of it, so they buy nothing; few, for what comes later.
+pub const EVENT_PARTITIONS: i32 = 4;
+
 /// The channel on which PostgreSQL announces that the outbox has rows.
 pub const OUTBOX_CHANNEL: &str = "outbox";
 

@@ -179,6 +179,12 @@ impl Worker {
             Input::Answer(Answer { room, content: AnswerContent::Page { question, page } }) => {
                 self.page(room, question, page);
             }
+            Input::Resync => {
+                let rooms: Vec<_> = self.rooms.keys().copied().collect();
+                for room in rooms {
+                    self.with_room(room, Room::resync);
+                }
+            }
             Input::Stop => {}
         }
     }

@@ -1,0 +1,180 @@
+//! The reading state of any number of nodes, in Redis.
+//!
+//! Every change is one call of a function in [`functions.lua`](self), which publishes it on the room's channel.
+//! Calls of a node leave in the order they were made, as many as are waiting in one pipeline, and a pipeline
+//! that failed is sent again: every call may be repeated. Names of keys: `{prefix}{room:ID}:…`, so that all
+//! keys of a room are in one slot of a Redis Cluster.
+
+mod calls;
+mod feeds;
+mod load;
+
+use std::sync::Arc;
+
+use fred::{
+    clients::{Client, SubscriberClient},
+    interfaces::{ClientLike as _, FunctionInterface as _},
+    types::{
+        Builder, Value,
+        config::{Config, ReconnectPolicy},
+    },
+};
+use shared::{RoomId, Seq, UserId};
+use sqlx::PgPool;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::{Effect, Incarnation, Snapshot};
+use crate::{history::journal::Journal, log::epoch::Epoch, record::Record, shard::Shards};
+
+/// What the functions are.
+const FUNCTIONS: &str = include_str!("functions.lua");
+/// Between two attempts to reach Redis, in milliseconds.
+const RETRY_MS: u32 = 100;
+
+/// Why there is no reading state to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisError {
+    /// Redis does not answer, or refuses.
+    #[error(transparent)]
+    Redis(#[from] fred::error::Error),
+    /// The database that positions are loaded from does not answer.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// An answer that the functions do not give.
+    #[error("unexpected answer from Redis: {0}")]
+    Answer(String),
+}
+
+/// A node's way to the reading state.
+#[derive(Clone)]
+pub struct RedisReading {
+    rooms: Rooms,
+    calls: mpsc::UnboundedSender<calls::Call>,
+    feeds: mpsc::UnboundedSender<feeds::Order>,
+}
+
+/// The state of rooms, and how it comes to be there.
+#[derive(Clone)]
+struct Rooms {
+    client: Client,
+    prefix: Arc<str>,
+    pool: PgPool,
+    epoch: Epoch,
+}
+
+impl RedisReading {
+    /// Connects to Redis at `url` and loads the functions. Changes of open rooms go to `shards`. The task ends
+    /// when the last `RedisReading` is dropped and Redis has been told of everything.
+    pub async fn connect(
+        url: &str,
+        prefix: &str,
+        pool: PgPool,
+        epoch: Epoch,
+        journal: Journal,
+        shards: Shards,
+    ) -> Result<(Self, JoinHandle<()>), RedisError> {
+        let client = builder(url)?.build()?;
+        client.init().await?;
+        client.function_load::<(), _>(true, FUNCTIONS).await?;
+        let subscriber: SubscriberClient = builder(url)?.build_subscriber_client()?;
+        subscriber.init().await?;
+        let rooms = Rooms { client, prefix: prefix.into(), pool, epoch };
+        let incarnation =
+            Incarnation(getrandom::u64().map_err(|error| RedisError::Answer(error.to_string()))?);
+        let (calls, calling) = calls::start(rooms.clone(), incarnation, journal);
+        let feeds = feeds::start(subscriber, rooms.clone(), shards);
+        Ok((Self { rooms, calls, feeds }, calling))
+    }
+
+    /// A room's positions; its changes follow to the shards.
+    pub async fn snapshot(&self, room: RoomId) -> Result<Snapshot, RedisError> {
+        let (done, followed) = oneshot::channel();
+        // The feeds end with the last sender, which is this.
+        let _ = self.feeds.send(feeds::Order::Follow(room, done));
+        followed.await.map_err(|_| RedisError::Answer("the change feed ended".into()))?;
+        self.rooms.snapshot(room).await
+    }
+
+    pub(super) fn forget(&self, room: RoomId) {
+        let _ = self.feeds.send(feeds::Order::Forget(room));
+    }
+
+    pub(super) fn enter(&self, room: RoomId, user: UserId) {
+        let _ = self.calls.send(calls::Call::Enter { room, user });
+    }
+
+    pub(super) fn leave(&self, room: RoomId, user: UserId, taken: Seq) {
+        let _ = self.calls.send(calls::Call::Leave { room, user, taken });
+    }
+
+    /// Waits until Redis has been told.
+    pub(super) async fn tell(&self, records: &[Arc<Record>]) {
+        while let Err(error) = self.rooms.tell(records).await {
+            tracing::warn!(%error, records = records.len(), "Redis was not told of records, trying again");
+            tokio::time::sleep(std::time::Duration::from_millis(RETRY_MS.into())).await;
+        }
+    }
+
+    /// Whether Redis answers.
+    pub async fn ping(&self) -> Result<(), RedisError> {
+        Ok(self.rooms.client.ping::<()>(None).await?)
+    }
+}
+
+impl Rooms {
+    fn tag(&self, room: RoomId) -> String {
+        format!("{}{{room:{room}}}", self.prefix)
+    }
+
+    fn keys(&self, room: RoomId) -> Vec<String> {
+        let tag = self.tag(room);
+        ["positions", "active", "meta", "changes"].map(|key| format!("{tag}:{key}")).into()
+    }
+
+    fn channel(&self, room: RoomId) -> String {
+        format!("{}:feed", self.tag(room))
+    }
+
+    async fn tell(&self, records: &[Arc<Record>]) -> Result<(), RedisError> {
+        let mut rooms: std::collections::BTreeMap<RoomId, Vec<String>> = std::collections::BTreeMap::new();
+        for record in records {
+            let arguments =
+                rooms.entry(record.draft.room).or_insert_with(|| vec![self.channel(record.draft.room)]);
+            let effect = match Effect::of(record.draft.kind) {
+                Effect::Sent => "sent",
+                Effect::Joined => "joined",
+                Effect::Left => "left",
+            };
+            arguments.extend([record.seq.to_string(), record.draft.user.to_string(), effect.to_owned()]);
+        }
+        let pipeline = self.client.pipeline();
+        for (room, arguments) in rooms {
+            pipeline.fcall::<(), _, _, _>("moyiza_tell", self.keys(room), arguments).await?;
+        }
+        pipeline.all::<Value>().await?;
+        Ok(())
+    }
+}
+
+fn builder(url: &str) -> Result<Builder, fred::error::Error> {
+    let mut builder = Builder::from_config(Config::from_url(url)?);
+    // For ever: a node without Redis goes on with what it has.
+    builder.set_policy(ReconnectPolicy::new_constant(0, RETRY_MS));
+    builder.with_performance_config(|performance| {
+        // A call that nobody answers is made again: it may be repeated.
+        performance.default_command_timeout = std::time::Duration::from_secs(5);
+        performance.broadcast_channel_capacity = 4096;
+    });
+    Ok(builder)
+}
+
+/// A line that the functions return and publish: version, user, position.
+fn parse_change(line: &str) -> Option<super::Change> {
+    let mut words = line.split(' ');
+    let (version, user, to) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?);
+    let to = if to == "-" { None } else { Some(to.parse().ok()?) };
+    Some(super::Change { version, user, to })
+}

@@ -1,0 +1,81 @@
+//! The changes of open rooms, as Redis publishes them.
+
+use fred::{
+    clients::SubscriberClient,
+    interfaces::{EventInterface as _, PubsubInterface as _},
+};
+use shared::RoomId;
+use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot};
+
+use super::{Rooms, parse_change};
+use crate::shard::Shards;
+
+/// What the node wants to hear of. One queue, so that a room forgotten and opened again is followed.
+pub(super) enum Order {
+    Follow(RoomId, oneshot::Sender<()>),
+    Forget(RoomId),
+}
+
+pub(super) fn start(
+    subscriber: SubscriberClient,
+    rooms: Rooms,
+    shards: Shards,
+) -> mpsc::UnboundedSender<Order> {
+    // Subscribes again to everything after a reconnect.
+    subscriber.manage_subscriptions();
+    let (sender, orders) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            // Both end with the node: one when nobody gives orders any more, the other never by itself.
+            () = follow(&subscriber, rooms, orders) => {}
+            () = hand_on(&subscriber, shards) => {}
+        }
+    });
+    sender
+}
+
+async fn follow(subscriber: &SubscriberClient, rooms: Rooms, mut orders: mpsc::UnboundedReceiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        let outcome = match order {
+            Order::Follow(room, done) => {
+                let outcome = subscriber.ssubscribe(rooms.channel(room)).await;
+                if outcome.is_ok() {
+                    // Unanswered, the snapshot is refused and asked for again.
+                    let _ = done.send(());
+                }
+                outcome
+            }
+            Order::Forget(room) => subscriber.sunsubscribe(rooms.channel(room)).await,
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "a room's changes cannot be followed or left");
+        }
+    }
+}
+
+async fn hand_on(subscriber: &SubscriberClient, shards: Shards) {
+    let (mut messages, mut reconnects) = (subscriber.message_rx(), subscriber.reconnect_rx());
+    loop {
+        let message = tokio::select! {
+            // Cancel-safe: `recv` of a broadcast takes nothing when dropped.
+            message = messages.recv() => message,
+            _ = reconnects.recv() => Err(RecvError::Lagged(0)),
+        };
+        match message {
+            Ok(message) => {
+                let change = message.value.as_str().and_then(|line| parse_change(&line));
+                if let (Some(room), Some(change)) = (room_of(&message.channel), change) {
+                    shards.change(room, change);
+                }
+            }
+            // Changes were missed, and a room that is silent from now on would never find out.
+            Err(RecvError::Lagged(_)) => shards.resync(),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// `{prefix}{room:ID}:feed`
+fn room_of(channel: &str) -> Option<RoomId> {
+    channel.rsplit_once("{room:")?.1.strip_suffix("}:feed")?.parse().ok()
+}

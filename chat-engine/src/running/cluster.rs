@@ -1,0 +1,136 @@
+//! A node among others, on Kafka and Redis.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use shared::{config::EngineSettings, names::Topics};
+use sqlx::PgPool;
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+use super::Foundation;
+use crate::{
+    engine::Engine,
+    history::{
+        self,
+        consumer::{HistoryConsumer, watch_progress},
+        journal::Journal,
+    },
+    log::{
+        Log, epoch,
+        kafka::{self, KafkaLog, tail},
+    },
+    reading::{Reading, redis::RedisReading},
+    shard::{Receivers, Shards},
+};
+
+/// Where the node's servers are.
+pub(super) struct Addresses {
+    pub(super) brokers: String,
+    pub(super) redis_url: String,
+    pub(super) prefix: String,
+}
+
+/// What waits for the node to be there.
+pub(super) struct Ground {
+    pool: PgPool,
+    epoch: epoch::Epoch,
+    shards: Shards,
+    log: KafkaLog,
+    tail: tail::Tail,
+    consumer: HistoryConsumer,
+    reading: JoinHandle<()>,
+}
+
+/// Starts what a node stands on.
+pub(super) async fn lay(
+    addresses: Addresses,
+    settings: &EngineSettings,
+    pool: &PgPool,
+    journal: Journal,
+    shards: &Shards,
+    receivers: Receivers,
+) -> anyhow::Result<(Foundation, Ground)> {
+    let Addresses { brokers, redis_url, prefix } = addresses;
+    let topics = Topics::new(&*prefix);
+    let epoch = epoch::current(pool, epoch::Backend::Kafka, settings.log_partitions).await?;
+    kafka::ensure(&brokers, &topics, epoch, settings.log_replication).await?;
+    let (redis, reading_task) =
+        RedisReading::connect(&redis_url, &prefix, pool.clone(), epoch, journal, shards.clone())
+            .await
+            .with_context(|| format!("cannot use Redis at {redis_url} (MOYIZA_REDIS_URL)"))?;
+    let reading = Reading::Redis(redis);
+    let mut next = Vec::new();
+    for partition in 0..epoch.partitions {
+        next.push(history::next_offset(pool, epoch, partition).await?);
+    }
+    let positions: Vec<_> = next.iter().map(|next| epoch.before(*next)).collect();
+    let tail = tokio::task::spawn_blocking({
+        let (brokers, topics) = (brokers.clone(), topics.clone());
+        move || tail::Tail::assign(&brokers, &topics, epoch, &next)
+    });
+    let tail = tail.await??;
+    let tasks = receivers.start(pool, epoch, &reading, shards, &positions);
+    let log = KafkaLog::new(&brokers, &topics, epoch)?;
+    let consumer = HistoryConsumer::join(&brokers, &topics, pool.clone(), epoch, reading)?;
+    let foundation = Foundation { log: Log::Kafka(log.clone()), shards: tasks };
+    let (pool, shards) = (pool.clone(), shards.clone());
+    Ok((foundation, Ground { pool, epoch, shards, log, tail, consumer, reading: reading_task }))
+}
+
+/// What runs beneath the node.
+pub(super) struct Running {
+    log: KafkaLog,
+    tail: tail::Running,
+    tasks: JoinSet<()>,
+    reading: JoinHandle<()>,
+}
+
+impl Running {
+    pub(super) fn start(
+        ground: Ground,
+        engine: &Arc<Engine>,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
+        let Ground { pool, epoch, shards, log, tail, consumer, reading } = ground;
+        let tail = tail.start(engine.clone())?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(consumer.run(engine.clone(), stop.clone()));
+        tasks.spawn(async move {
+            let mut stop = stop;
+            tokio::select! {
+                // Cancel-safe: it only reads.
+                () = watch_progress(pool, epoch, shards) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+        Ok(Self { log, tail, tasks, reading })
+    }
+
+    pub(super) async fn failed(&mut self) -> anyhow::Error {
+        let ended = tokio::select! {
+            // Cancel-safe both; and neither is asked again.
+            ended = self.tasks.join_next() => ended,
+            () = self.tail.ended() => return anyhow::anyhow!("reading the chat log failed"),
+        };
+        match ended {
+            Some(Err(panic)) => anyhow::Error::new(panic).context("consuming the chat log failed"),
+            Some(Ok(())) | None => anyhow::anyhow!("consuming the chat log ended"),
+        }
+    }
+
+    /// Waits for what was sent, and leaves the group. The rest ends when Redis has been told of everybody who
+    /// leaves now.
+    pub(super) async fn stop(mut self) -> JoinHandle<()> {
+        while self.tasks.join_next().await.is_some() {}
+        let (log, tail) = (self.log, self.tail);
+        let blocking = tokio::task::spawn_blocking(move || {
+            log.drain();
+            tail.stop();
+        });
+        let _ = blocking.await;
+        self.reading
+    }
+}

@@ -1,0 +1,76 @@
+//! A node on this process alone.
+
+use std::sync::Arc;
+
+use shared::event::Delivery;
+use sqlx::PgPool;
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
+
+use super::Foundation;
+use crate::{
+    engine::Engine,
+    events,
+    history::{self, journal::Journal},
+    log::{
+        Log,
+        embedded::{EmbeddedLog, PARTITION},
+        epoch,
+    },
+    reading::{Reading, memory::MemoryReading},
+    shard::{Receivers, Shards},
+};
+
+/// The log's committer: its end is the node's.
+pub(super) type Committer = JoinHandle<anyhow::Result<()>>;
+
+/// Starts what a node stands on.
+pub(super) async fn lay(
+    pool: &PgPool,
+    journal: Journal,
+    shards: &Shards,
+    receivers: Receivers,
+) -> anyhow::Result<(Foundation, Committer)> {
+    let epoch = epoch::current(pool, epoch::Backend::Embedded, 1).await?;
+    let next = history::next_offset(pool, epoch, PARTITION).await?;
+    let reading = Reading::Memory(MemoryReading::new(pool.clone(), journal, shards.clone()));
+    let tasks = receivers.start(pool, epoch, &reading, shards, &[epoch.before(next)]);
+    let (log, committer) = EmbeddedLog::start(pool.clone(), epoch, next, reading, shards.clone());
+    Ok((Foundation { log: Log::Embedded(log), shards: tasks }, committer))
+}
+
+/// What runs beneath the node.
+pub(super) struct Running {
+    committer: Committer,
+    followers: JoinSet<()>,
+}
+
+impl Running {
+    pub(super) fn start(
+        committer: Committer,
+        engine: &Arc<Engine>,
+        events: mpsc::Receiver<Delivery>,
+    ) -> Self {
+        let mut followers = JoinSet::new();
+        followers.spawn(events::follow_local(engine.clone(), events));
+        Self { committer, followers }
+    }
+
+    pub(super) async fn failed(&mut self) -> anyhow::Error {
+        match (&mut self.committer).await {
+            Ok(Ok(())) => anyhow::anyhow!("the chat log ended"),
+            Ok(Err(error)) => error.context("the chat log failed"),
+            Err(panic) => anyhow::Error::new(panic).context("the chat log failed"),
+        }
+    }
+
+    /// Writes what the log has taken.
+    pub(super) async fn stop(mut self) {
+        self.followers.shutdown().await;
+        if !self.committer.is_finished() {
+            let _ = self.committer.await;
+        }
+    }
+}
