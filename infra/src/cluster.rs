@@ -16,7 +16,7 @@ use crate::{
     address,
     cli::Run,
     database::Database,
-    embedded,
+    demo, embedded,
     instance::{Instance, Mode, Record},
     limits,
     servers::{Kafka, Redis, Store},
@@ -131,6 +131,9 @@ impl Parts {
                 .await?;
         }
         let database = self.database.as_ref().context("the database was started first")?;
+        if !plan.run.no_demo {
+            demo::plant(&database.pool, None).await.context("cannot plant the demo data")?;
+        }
         instance.write(&Record {
             mode: Mode::Cluster,
             database_url: database.url.clone(),

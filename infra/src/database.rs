@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use shared::database::DatabaseError;
 use sqlx::PgPool;
 
@@ -43,12 +43,12 @@ impl Database {
         Ok(Self { url, pool, server: Some(server) })
     }
 
-    /// Waits until our server has ended by itself, and says so; for ever where the server is not ours.
+    /// Waits until our server has ended by itself, and says why; for ever where the server is not ours.
     pub async fn failed(&self) -> anyhow::Error {
-        let Some(server) = &self.server else { return std::future::pending().await };
-        let ended: Result<()> =
-            async { bail!("PostgreSQL ended by itself ({})", server.child().wait().await?) }.await;
-        ended.err().unwrap_or_else(|| anyhow::anyhow!("PostgreSQL ended by itself"))
+        match &self.server {
+            Some(server) => server.failed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Closes the connections and stops the server, if it is ours.

@@ -119,7 +119,7 @@ impl Services {
         let settings = api::Settings { api: run.api.clone(), common: common() };
         let api = api::start(settings, pool(), api::EventSink::Local(events)).await?;
         if !run.no_demo {
-            demo::plant(&database.pool, &engine).await.context("cannot plant the demo data")?;
+            demo::plant(&database.pool, Some(&engine)).await.context("cannot plant the demo data")?;
         }
         instance.write(&Record {
             mode: Mode::Embedded,

@@ -98,7 +98,8 @@ impl Installation {
 
     /// `java` with every option but the program; `archive_at_exit` for the run that makes the archive.
     fn java(&self, name: &str, heap_mb: u16, archive_at_exit: Option<&Path>) -> Result<Program> {
-        let mut program = Program::new(name, &self.java, &RunAs::same(), Signal::TERM).in_own_process_group();
+        // KILL: what was acknowledged is with the system by then, and the next start finds the data free at once.
+        let mut program = Program::new(name, &self.java, &RunAs::same(), Signal::KILL).in_own_process_group();
         let command = program.command();
         command.args(["-Xms64m", &format!("-Xmx{heap_mb}m"), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
         match archive_at_exit {

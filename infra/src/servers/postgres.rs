@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
 
 pub use binaries::Binaries;
@@ -39,6 +39,7 @@ pub enum Keep {
 #[derive(Debug)]
 pub struct Postgres {
     child: Child,
+    directory: PathBuf,
     port: u16,
     password: Option<String>,
 }
@@ -71,7 +72,7 @@ impl Postgres {
             let [port] = port::free()?;
             let child = launch(binaries, &user, &directory, &data, port, keep).await?;
             match wait_ready(&child, &data, &directory).await {
-                Ok(()) => return Ok(Self { child, port, password }),
+                Ok(()) => return Ok(Self { child, directory, port, password }),
                 // Somebody else took the port in between.
                 Err(error) if attempts < 4 && format!("{error:#}").contains("could not") => {
                     tracing::debug!(%error, "starting PostgreSQL again");
@@ -87,9 +88,12 @@ impl Postgres {
         format!("postgres://{USER}{secret}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The process.
-    pub const fn child(&self) -> &Child {
-        &self.child
+    /// Waits until it has ended by itself, and says why.
+    pub async fn failed(&self) -> anyhow::Error {
+        match self.child.wait().await {
+            Ok(status) => anyhow!("PostgreSQL ended by itself ({status}): {}", last_words(&self.directory)),
+            Err(error) => error,
+        }
     }
 
     /// Stops it: connections are cut, data is flushed.
@@ -174,6 +178,15 @@ fn log_file(directory: &Path) -> PathBuf {
     directory.join("postgres.log")
 }
 
+/// What the log in `directory` says last about something that went wrong.
+fn last_words(directory: &Path) -> String {
+    let log = fs::read_to_string(log_file(directory)).unwrap_or_default();
+    let bad = |line: &&str| ["PANIC", "FATAL", "error"].iter().any(|mark| line.contains(mark));
+    // Of what its end did to connections nobody needs to hear.
+    let told = log.lines().rev().filter(|line| !line.contains("terminating connection")).find(bad);
+    told.unwrap_or("its log does not say why").trim().to_owned()
+}
+
 async fn wait_ready(child: &Child, data: &Path, directory: &Path) -> Result<()> {
     // `pg_ctl --wait` looks here too: the server rewrites the eighth line once it takes connections.
     let pid_file = data.join("postmaster.pid");
@@ -190,10 +203,7 @@ async fn wait_ready(child: &Child, data: &Path, directory: &Path) -> Result<()> 
     tokio::select! {
         () = poll => Ok(()),
         status = child.wait() => {
-            let log = fs::read_to_string(log_file(directory)).unwrap_or_default();
-            let said = log.lines().rfind(|line| line.contains("FATAL") || line.contains("PANIC") || line.contains("error"));
-            let status = status?;
-            bail!("PostgreSQL ended at start-up ({status}): {}", said.unwrap_or("nothing in its log").trim())
+            bail!("PostgreSQL ended at start-up ({}): {}", status?, last_words(directory))
         }
         // Longer than the recovery of a large log may take; the server is alive all the while.
         () = tokio::time::sleep(Duration::from_mins(2)) => bail!("PostgreSQL was not ready in two minutes"),

@@ -99,8 +99,9 @@ impl Installation {
     }
 
     fn program(&self) -> Program {
+        // KILL: what was answered is with the system by then, and the next start finds the data free at once.
         let mut program =
-            Program::new("Redis", &self.server, &RunAs::same(), Signal::TERM).in_own_process_group();
+            Program::new("Redis", &self.server, &RunAs::same(), Signal::KILL).in_own_process_group();
         if let Some(libraries) = &self.libraries {
             program.command().env("LD_LIBRARY_PATH", libraries);
         }

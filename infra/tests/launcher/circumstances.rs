@@ -22,7 +22,7 @@ fn a_taken_port_is_named_with_the_setting_that_moves_it() {
 #[test]
 fn a_second_instance_on_the_same_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let _first = Launcher::start(embedded(directory.path()));
+    let _first = Launcher::start(&mut embedded(directory.path()));
     let said = one_error_line(&mut embedded(directory.path()));
     assert!(said.contains("another moyiza") && said.contains("MOYIZA_DIR"), "{said}");
 }

@@ -6,7 +6,7 @@ use moyiza::instance;
 use rustix::process::Signal;
 use sqlx::{Connection, PgConnection};
 
-use crate::process::{Launcher, embedded, postgres_of, until};
+use crate::process::{Launcher, embedded, kill, postgres_of, until};
 
 async fn connect(directory: &Path) -> PgConnection {
     PgConnection::connect(&instance::running(directory).unwrap().database_url).await.unwrap()
@@ -14,7 +14,7 @@ async fn connect(directory: &Path) -> PgConnection {
 
 fn stops_by(signal: Signal) {
     let directory = tempfile::tempdir().unwrap();
-    let launcher = Launcher::start(embedded(directory.path()));
+    let launcher = Launcher::start(&mut embedded(directory.path()));
     assert_eq!(postgres_of(directory.path()), 1);
     launcher.signal(signal);
     assert_eq!(launcher.end(), 0);
@@ -35,7 +35,7 @@ fn ctrl_c_stops_postgres_too() {
 #[tokio::test]
 async fn data_survives_a_restart_and_a_sigkill() {
     let directory = tempfile::tempdir().unwrap();
-    let launcher = Launcher::start(embedded(directory.path()));
+    let launcher = Launcher::start(&mut embedded(directory.path()));
     let first = launcher.took;
     let mut database = connect(directory.path()).await;
     sqlx::query("create table kept (word text)").execute(&mut database).await.unwrap();
@@ -44,7 +44,7 @@ async fn data_survives_a_restart_and_a_sigkill() {
     launcher.signal(Signal::TERM);
     assert_eq!(launcher.end(), 0);
 
-    let launcher = Launcher::start(embedded(directory.path()));
+    let launcher = Launcher::start(&mut embedded(directory.path()));
     println!("a first start took {first:?}, a later one {:?}", launcher.took);
     let mut database = connect(directory.path()).await;
     sqlx::query("insert into kept values ('killed')").execute(&mut database).await.unwrap();
@@ -52,7 +52,7 @@ async fn data_survives_a_restart_and_a_sigkill() {
     assert_eq!(launcher.end(), 128 + 9);
 
     // At once, while PostgreSQL may still be on its way out.
-    let launcher = Launcher::start(embedded(directory.path()));
+    let launcher = Launcher::start(&mut embedded(directory.path()));
     let mut database = connect(directory.path()).await;
     let words: Vec<String> =
         sqlx::query_scalar("select word from kept order by word").fetch_all(&mut database).await.unwrap();
@@ -63,7 +63,7 @@ async fn data_survives_a_restart_and_a_sigkill() {
 #[test]
 fn postgres_ends_with_a_killed_launcher() {
     let directory = tempfile::tempdir().unwrap();
-    let launcher = Launcher::start(embedded(directory.path()));
+    let launcher = Launcher::start(&mut embedded(directory.path()));
     launcher.signal(Signal::KILL);
     launcher.end();
     until("PostgreSQL is gone", || postgres_of(directory.path()) == 0);
@@ -72,13 +72,13 @@ fn postgres_ends_with_a_killed_launcher() {
 #[test]
 fn a_pid_file_of_a_crashed_machine_does_not_keep_it_from_starting() {
     let directory = tempfile::tempdir().unwrap();
-    let launcher = Launcher::start(embedded(directory.path()));
+    let launcher = Launcher::start(&mut embedded(directory.path()));
     launcher.signal(Signal::TERM);
     launcher.end();
     // The number of a process that lives and is no PostgreSQL: this test.
     let file = directory.path().join("postgres/postmaster.pid");
     fs::write(&file, format!("{}\n/somewhere\n", std::process::id())).unwrap();
-    drop(Launcher::start(embedded(directory.path())));
+    drop(Launcher::start(&mut embedded(directory.path())));
 }
 
 #[test]
@@ -87,11 +87,10 @@ fn when_postgres_dies_everything_stops_with_a_reason() {
     let mut command = embedded(directory.path());
     let log = directory.path().join("stderr");
     command.stderr(fs::File::create(&log).unwrap());
-    let launcher = Launcher::start(command);
+    let launcher = Launcher::start(&mut command);
     let pid_file = fs::read_to_string(directory.path().join("postgres/postmaster.pid")).unwrap();
     let pid = pid_file.lines().next().unwrap().parse().unwrap();
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    kill(pid, Signal::KILL);
     assert_eq!(launcher.end(), 1);
     let said = fs::read_to_string(log).unwrap();
     assert!(said.lines().last().unwrap().starts_with("error: PostgreSQL ended by itself"), "{said}");

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod circumstances;
+mod cluster;
 mod embedded;
 mod old_postgres;
 mod people;

@@ -18,7 +18,7 @@ async fn count(directory: &Path, table: &str) -> i64 {
 #[tokio::test]
 async fn a_first_start_plants_the_demo_and_a_later_one_does_not() {
     let directory = tempfile::tempdir().unwrap();
-    let launcher = Launcher::start(run_on(directory.path()));
+    let launcher = Launcher::start(&mut run_on(directory.path()));
     let printed: Vec<&str> = launcher.printed.lines().collect();
     assert_eq!(printed.iter().filter(|line| line.contains("@moyiza.example")).count(), 3, "{printed:?}");
     assert_eq!(count(directory.path(), "users").await, 3);
@@ -26,7 +26,7 @@ async fn a_first_start_plants_the_demo_and_a_later_one_does_not() {
     assert_eq!(count(directory.path(), "chat_messages where kind = 0").await, 6);
     launcher.signal(Signal::TERM);
     launcher.end();
-    let launcher = Launcher::start(run_on(directory.path()));
+    let launcher = Launcher::start(&mut run_on(directory.path()));
     assert_eq!(launcher.printed.lines().count(), 1, "{}", launcher.printed);
     assert_eq!(count(directory.path(), "users").await, 3);
 }
@@ -34,7 +34,7 @@ async fn a_first_start_plants_the_demo_and_a_later_one_does_not() {
 #[tokio::test]
 async fn no_demo_leaves_the_instance_empty() {
     let directory = tempfile::tempdir().unwrap();
-    let launcher = Launcher::start(embedded(directory.path()));
+    let launcher = Launcher::start(&mut embedded(directory.path()));
     assert_eq!(launcher.printed.lines().count(), 1, "{}", launcher.printed);
     assert_eq!(count(directory.path(), "users").await, 0);
 }
@@ -42,7 +42,7 @@ async fn no_demo_leaves_the_instance_empty() {
 #[tokio::test]
 async fn seed_makes_people_who_are_members_of_one_room_each() {
     let directory = tempfile::tempdir().unwrap();
-    let _launcher = Launcher::start(embedded(directory.path()));
+    let _launcher = Launcher::start(&mut embedded(directory.path()));
     let out = directory.path().join("out");
     let mut seed = moyiza(&["seed", "--users", "7", "--rooms", "3", "--dir"]);
     assert!(seed.arg(directory.path()).arg("--out").arg(&out).status().unwrap().success());
@@ -75,7 +75,7 @@ fn seed_is_refused_without_an_instance_and_outside_of_development_mode() {
     assert!(one_error_line(&mut seed()).contains("no instance runs"));
     let mut command = embedded(directory.path());
     command.arg("--development=false");
-    let _launcher = Launcher::start(command);
+    let _launcher = Launcher::start(&mut command);
     assert!(one_error_line(&mut seed()).contains("not in development mode"));
     assert!(!directory.path().join("out").exists());
 }

@@ -16,7 +16,12 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `moyiza`, with an environment that says nothing and the repository's fetched servers.
 pub(crate) fn moyiza(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_moyiza"));
+    moyiza_at(Path::new(env!("CARGO_BIN_EXE_moyiza")), arguments)
+}
+
+/// The same, as `program`.
+pub(crate) fn moyiza_at(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let named = name.to_string_lossy();
@@ -54,7 +59,7 @@ pub(crate) struct Launcher {
 
 impl Launcher {
     /// Starts `command` and waits for its ready line.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let began = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -70,8 +75,7 @@ impl Launcher {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill(i32::try_from(self.child.id()).unwrap(), signal);
     }
 
     /// Waits for its end; its exit code, or 128 and the signal that ended it.
@@ -92,6 +96,11 @@ impl Drop for Launcher {
         }
         let _ = self.child.wait();
     }
+}
+
+/// Sends process `id` a signal.
+pub(crate) fn kill(id: i32, signal: Signal) {
+    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
 }
 
 /// Runs `command` to its end, which must be an error told in one line; that line.
@@ -123,6 +132,22 @@ pub(crate) fn processes_with(arguments: &[&str]) -> usize {
         [b"\0", &line[..]].concat().windows(sought.len()).any(|part| part == sought)
     };
     entries.filter(has_them).count()
+}
+
+/// The processes that work in `directory`, or have it among their arguments.
+pub(crate) fn processes_below(directory: &Path) -> Vec<i32> {
+    let directory = directory.canonicalize().unwrap();
+    let path = directory.as_os_str().as_encoded_bytes();
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let is_below = |process: &Path| {
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
+        let works_there = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&directory));
+        works_there || line.windows(path.len()).any(|part| part == path)
+    };
+    entries
+        .filter(|entry| is_below(&entry.path()))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// The PostgreSQL servers of the instance in `directory`.

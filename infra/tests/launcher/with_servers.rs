@@ -2,8 +2,6 @@
 
 use std::{fs, process::Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::process::{moyiza, postgres_of, processes_with, until};
 
 #[test]
@@ -45,8 +43,7 @@ fn a_killed_with_servers_takes_command_and_servers_along() {
     until("the command runs", || runs() == 1);
     let entry = fs::read_dir(store.path().join("scratch")).unwrap().next().unwrap().unwrap();
     assert_eq!(postgres_of(&entry.path()), 1);
-    let pid = Pid::from_raw(i32::try_from(launcher.id()).unwrap()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    launcher.kill().unwrap();
     launcher.wait().unwrap();
     until("the command is gone", || runs() == 0);
     until("PostgreSQL is gone", || postgres_of(&entry.path()) == 0);
