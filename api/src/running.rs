@@ -57,12 +57,14 @@ pub struct Running {
 /// The schema must be up to date ([`shared::database::open`]).
 pub async fn start(settings: Settings, database: PgPool, events: EventSink) -> anyhow::Result<Running> {
     let address = settings.api.api_addr;
+    let listener = server::bind(address).map_err(|error| explain_bind(error, address))?;
+    let addr = listener.local_addr()?;
     let state = State::new(settings, database.clone()).await?;
-    let (server, addr) = server::bind(state, address).map_err(|error| explain_bind(error, address))?;
     let sink = match events {
         EventSink::Kafka { brokers, topics } => Sink::Kafka(Kafka::connect(&brokers, &topics).await?),
         EventSink::Local(engine) => Sink::Local(engine),
     };
+    let server = server::serve(state, listener)?;
     let handle = server.handle();
     let stopping = CancellationToken::new();
     let mut tasks = JoinSet::new();

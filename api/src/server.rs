@@ -10,7 +10,11 @@ mod mailbox;
 mod page;
 mod request_log;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use actix_web::{
     App, HttpServer,
@@ -18,6 +22,7 @@ use actix_web::{
     middleware::{Compress, from_fn},
     web,
 };
+use socket2::{Domain, Socket, Type};
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt as _, service_config::ServiceConfig};
 
@@ -25,6 +30,8 @@ use crate::{auth, input, me, meetups, state::State};
 
 /// Seconds that requests in hand get when the server stops.
 const DRAIN_SECONDS: u64 = 10;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// Everything that the OpenAPI document lists. The document is collected from here, so it cannot miss one.
 fn routes(config: &mut ServiceConfig<'_>) {
@@ -38,8 +45,18 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(health::readyz);
 }
 
-/// Binds the address and makes the server, which serves once it is awaited.
-pub(crate) fn bind(state: State, address: SocketAddr) -> io::Result<(Server, SocketAddr)> {
+/// Takes the address, so that nobody else has it while the rest starts.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A restart need not wait until the connections of the last run are forgotten.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// The server, which serves once it is awaited.
+pub(crate) fn serve(state: State, listener: TcpListener) -> io::Result<Server> {
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {
         let (app, document) = App::new()
@@ -61,8 +78,6 @@ pub(crate) fn bind(state: State, address: SocketAddr) -> io::Result<(Server, Soc
     })
     .disable_signals()
     .shutdown_timeout(DRAIN_SECONDS)
-    .bind(address)?;
-    // One address was bound, so there is a first one.
-    let addr = server.addrs()[0];
-    Ok((server.run(), addr))
+    .listen(listener)?;
+    Ok(server.run())
 }

@@ -110,10 +110,13 @@ async fn kafka_and_a_database_are_all_that_the_binary_needs_and_it_stops_when_as
 async fn without_kafka_the_start_fails_and_names_the_setting() {
     with_database(async |pool, _| {
         let sink = EventSink::Kafka { brokers: "127.0.0.1:1".into(), topics: Topics::new("") };
-        let start = api::start(settings(&[]), pool.clone(), sink);
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let start = api::start(settings(&["--api-addr", &free.to_string()]), pool.clone(), sink);
         let error = tokio::time::timeout(Duration::from_mins(1), start).await.unwrap().unwrap_err();
         let text = format!("{error:#}");
         assert!(text.contains("127.0.0.1:1") && text.contains("MOYIZA_KAFKA_BROKERS"), "{text}");
+        // Nothing is left half started.
+        std::net::TcpListener::bind(free).expect("the address is free again");
     })
     .await;
 }
