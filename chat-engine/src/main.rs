@@ -42,6 +42,8 @@ async fn run(settings: Settings) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let database = database::open(url, common.database_connections).await?;
     let mut running = start(settings, database, backend).await?;
+    // For whoever asked for port 0.
+    println!("chat-engine is listening on {}", running.addr());
     tokio::select! {
         // Each ends the node: none of them is ever awaited again.
         _ = interrupt.recv() => {}

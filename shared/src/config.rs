@@ -79,9 +79,6 @@ pub struct EngineSettings {
     /// Partitions of the chat log; a change needs a new epoch
     #[arg(long, env = "MOYIZA_LOG_PARTITIONS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub log_partitions: u16,
-    /// Copies that Kafka keeps of each record
-    #[arg(long, env = "MOYIZA_LOG_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
-    pub log_replication: u16,
     /// The longest STOMP frame accepted, in bytes
     #[arg(long, env = "MOYIZA_MAX_FRAME_BYTES", default_value_t = 65_536)]
     pub max_frame_bytes: usize,

@@ -56,7 +56,7 @@ pub(super) async fn lay(
     let Addresses { brokers, redis_url, prefix } = addresses;
     let topics = Topics::new(&*prefix);
     let epoch = epoch::current(pool, epoch::Backend::Kafka, settings.log_partitions).await?;
-    kafka::ensure(&brokers, &topics, epoch, settings.log_replication).await?;
+    kafka::ensure(&brokers, &topics, epoch).await?;
     let (redis, reading_task) =
         RedisReading::connect(&redis_url, &prefix, pool.clone(), epoch, journal, shards.clone())
             .await

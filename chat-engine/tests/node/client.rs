@@ -1,6 +1,10 @@
 //! A STOMP client that says what it expects.
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -21,6 +25,8 @@ pub(crate) struct Client {
     input: Bytes,
     /// Frames that came while another was expected.
     early: VecDeque<Frame>,
+    /// The unread count of each message, kept as a client keeps it.
+    counts: BTreeMap<i64, i64>,
 }
 
 /// A message as a client sees it.
@@ -47,7 +53,7 @@ impl Client {
         }
         let (socket, _) = client_async(request, stream).await?;
         let decoder = Decoder::new(Limits { frame_bytes: 1 << 20, ..Limits::default() });
-        Ok(Self { socket, decoder, input: Bytes::new(), early: VecDeque::new() })
+        Ok(Self { socket, decoder, input: Bytes::new(), early: VecDeque::new(), counts: BTreeMap::new() })
     }
 
     /// Connected with an access token.
@@ -65,10 +71,20 @@ impl Client {
     }
 
     pub(crate) async fn send(&mut self, command: Command, headers: &[(&str, &str)], body: &str) {
+        self.try_send(command, headers, body).await.expect("the socket takes a frame");
+    }
+
+    /// Sends a frame; `None` when the server is gone.
+    pub(crate) async fn try_send(
+        &mut self,
+        command: Command,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Option<()> {
         let mut out = BytesMut::new();
         encode(&mut out, Version::V12, command, headers.iter().copied(), body.as_bytes());
         let text = String::from_utf8(out.to_vec()).expect("frames are text");
-        self.socket.send(Message::text(text)).await.expect("the socket takes a frame");
+        self.socket.send(Message::text(text)).await.ok()
     }
 
     pub(crate) async fn send_raw(&mut self, text: &str) {
@@ -102,20 +118,6 @@ impl Client {
         self.send(Command::Send, &[("destination", &destination), ("receipt", receipt)], &body).await;
     }
 
-    /// Posts until a message is seen with that count: a leaving that was not known yet is known then. Its seq.
-    pub(crate) async fn post_until_unread(&mut self, room: i64, unread: i64) -> i64 {
-        loop {
-            let seq = self.post(room, "누가 있나").await;
-            let mut shown = self.expect_shown().await;
-            while shown.seq < seq {
-                shown = self.expect_shown().await;
-            }
-            if shown.unread == unread {
-                return seq;
-            }
-        }
-    }
-
     /// The next frame, whatever it is; `None` when the server has closed.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         match self.early.pop_front() {
@@ -127,6 +129,7 @@ impl Client {
     async fn receive(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.decoder.decode(&mut self.input).expect("the server speaks STOMP") {
+                self.count(&frame);
                 return Some(frame);
             }
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame in time");
@@ -152,13 +155,18 @@ impl Client {
     }
 
     async fn expect_that(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
+        self.try_expect(wanted).await.expect("the server goes on")
+    }
+
+    /// The next frame that is wanted, the others being kept; `None` when the server is gone.
+    pub(crate) async fn try_expect(&mut self, wanted: impl Fn(&Frame) -> bool) -> Option<Frame> {
         if let Some(at) = self.early.iter().position(&wanted) {
-            return self.early.remove(at).expect("found above");
+            return self.early.remove(at);
         }
         loop {
-            let frame = self.receive().await.expect("the server goes on");
+            let frame = self.receive().await?;
             if wanted(&frame) {
-                return frame;
+                return Some(frame);
             }
             self.early.push_back(frame);
         }
@@ -179,17 +187,37 @@ impl Client {
         serde_json::from_slice(&self.expect_that(is_it).await.body).expect("JSON")
     }
 
-    /// Waits for a `read` event that changes the count of the message at `seq`: by how much.
-    pub(crate) async fn expect_change(&mut self, seq: i64) -> i64 {
-        loop {
-            let event = self.expect_event("read").await;
-            let number = |change: &Value, key: &str| change[key].as_i64().expect("a number");
-            let changes = event["changes"].as_array().expect("changes").iter();
-            let about = changes.filter(|change| number(change, "from") < seq && seq <= number(change, "to"));
-            let by = about.map(|change| number(change, "by")).sum();
-            if by != 0 {
-                return by;
+    /// What `docs` tell every client to do with a frame, to show counts right.
+    fn count(&mut self, frame: &Frame) {
+        let header = |name| frame.headers.first(name).map(|value| value.parse().expect("a number"));
+        if let (Some(seq), Some(unread)) = (header("seq"), header("unread")) {
+            self.counts.insert(seq, unread);
+        }
+        if frame.command != Command::Message || header("seq").is_some() {
+            return;
+        }
+        let body: Value = serde_json::from_slice(&frame.body).expect("JSON");
+        for change in body["changes"].as_array().into_iter().flatten() {
+            let number = |key: &str| change[key].as_i64().expect("a number");
+            for (_, unread) in self.counts.range_mut(number("from") + 1..=number("to")) {
+                *unread += number("by");
             }
+        }
+        for step in body["reset"].as_array().into_iter().flatten() {
+            let (above, count) = (step[0].as_i64().expect("a seq"), step[1].as_i64().expect("a count"));
+            for (_, unread) in self.counts.range_mut(above + 1..) {
+                *unread = count;
+            }
+        }
+    }
+
+    /// Waits until the message at `seq` is shown with that count.
+    pub(crate) async fn expect_count(&mut self, seq: i64, unread: i64) {
+        while self.counts.get(&seq) != Some(&unread) {
+            let waited = self.receive();
+            let frame =
+                waited.await.unwrap_or_else(|| panic!("{seq} never shows {unread}: {:?}", self.counts));
+            self.early.push_back(frame);
         }
     }
 

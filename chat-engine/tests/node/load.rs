@@ -5,47 +5,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use stomp::Command;
 
-use crate::{client::Client, world::with_world};
+use crate::{client::Client, world::World};
 
 const ROOMS: usize = 5;
 const PEOPLE: usize = 50;
 const MESSAGES: usize = 1_000;
 
-#[tokio::test]
-async fn a_thousand_messages_reach_every_member_once_and_in_order() {
-    with_world(async |world| {
-        let mut people = Vec::new();
-        for _ in 0..PEOPLE {
-            people.push(world.person().await);
-        }
-        let mut rooms = Vec::new();
-        for n in 0..ROOMS {
-            let members: Vec<_> = people.iter().skip(n).step_by(ROOMS).collect();
-            rooms.push(world.room(&members).await);
-        }
-        let mut clients = Vec::new();
-        for (n, person) in people.iter().enumerate() {
-            clients.push(world.connect_to(person, rooms[n % ROOMS]).await);
-        }
-        let talk = |(n, client)| tokio::spawn(talk(client, n, rooms[n % ROOMS]));
-        let tasks: Vec<_> = clients.into_iter().enumerate().map(talk).collect();
-        let mut seen_in: BTreeMap<i64, BTreeSet<Vec<(i64, String)>>> = BTreeMap::new();
-        for (n, task) in tasks.into_iter().enumerate() {
-            seen_in.entry(rooms[n % ROOMS]).or_default().insert(task.await.unwrap());
-        }
-        for (room, views) in seen_in {
-            assert_eq!(views.len(), 1, "everybody in room {room} saw the same, in the same order");
-            let rows: Vec<(i64, String)> =
-                sqlx::query_as("select seq, body from chat_messages where room_id = $1 order by seq")
-                    .bind(room)
-                    .fetch_all(&world.pool)
-                    .await
-                    .unwrap();
-            let stored = rows.into_iter().map(|(seq, body)| (seq, content(body.as_bytes()))).collect();
-            assert_eq!(views.into_iter().next(), Some(stored));
-        }
-    })
-    .await;
+async fn a_thousand_messages_reach_every_member_once_and_in_order(world: &World) {
+    let mut people = Vec::new();
+    for _ in 0..PEOPLE {
+        people.push(world.person().await);
+    }
+    let mut rooms = Vec::new();
+    for n in 0..ROOMS {
+        let members: Vec<_> = people.iter().skip(n).step_by(ROOMS).collect();
+        rooms.push(world.room(&members).await);
+    }
+    let mut clients = Vec::new();
+    for (n, person) in people.iter().enumerate() {
+        clients.push(world.connect_to(person, rooms[n % ROOMS]).await);
+    }
+    let talk = |(n, client)| tokio::spawn(talk(client, n, rooms[n % ROOMS]));
+    let tasks: Vec<_> = clients.into_iter().enumerate().map(talk).collect();
+    let mut seen_in: BTreeMap<i64, BTreeSet<Vec<(i64, String)>>> = BTreeMap::new();
+    for (n, task) in tasks.into_iter().enumerate() {
+        seen_in.entry(rooms[n % ROOMS]).or_default().insert(task.await.unwrap());
+    }
+    for (room, views) in seen_in {
+        assert_eq!(views.len(), 1, "everybody in room {room} saw the same, in the same order");
+        assert_eq!(views.into_iter().next(), Some(world.rows(room, MESSAGES / ROOMS).await));
+    }
 }
 
 /// Sends its share and collects what the whole room says: (seq, content) as they came.
@@ -71,7 +60,10 @@ async fn talk(mut client: Client, person: usize, room: i64) -> Vec<(i64, String)
     seen
 }
 
-fn content(body: &[u8]) -> String {
+/// What a message says.
+pub(crate) fn content(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap();
     body["content"].as_str().unwrap().to_owned()
 }
+
+crate::world::on_both_backends!(a_thousand_messages_reach_every_member_once_and_in_order);

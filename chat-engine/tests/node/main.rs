@@ -4,6 +4,7 @@
 
 mod access;
 mod client;
+mod crash;
 mod load;
 mod protocol;
 mod reading;

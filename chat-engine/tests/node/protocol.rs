@@ -4,132 +4,104 @@ use stomp::Command;
 
 use crate::{
     client::Client,
-    world::{with_world, with_world_as},
+    world::{Backing, World, with_world_as},
 };
 
-#[tokio::test]
-async fn a_frame_that_cannot_be_done_is_named() {
-    with_world(async |world| {
-        let anna = world.person().await;
-        let room = world.room(&[&anna]).await;
-        let chat = format!("/app/chat/{room}");
-        let long = format!("SEND\ndestination:{chat}\n\n{{\"content\":\"{}\"}}\0", "x".repeat(8193));
-        let bad_id = format!("SEND\ndestination:{chat}\nclient-id:\n\n{{\"content\":\"x\"}}\0");
-        let cases = [
-            ("HELLO\n\n\0".to_owned(), "protocol violation", "unknown command \"HELLO\""),
-            ("SEND\n\n\0".into(), "protocol violation", "SEND needs the header \"destination\""),
-            ("CONNECT\n\n\0".into(), "protocol violation", "CONNECT came twice"),
-            ("MESSAGE\n\n\0".into(), "protocol violation", "MESSAGE is not a client's frame"),
-            ("UNSUBSCRIBE\nid:x\n\n\0".into(), "protocol violation", "there is no subscription \"x\""),
-            (
-                "SEND\ndestination:/chat/1\n\n{}\0".into(),
-                "unknown destination",
-                "there is no destination \"/chat/1\" to SEND to",
-            ),
-            (
-                "SUBSCRIBE\nid:1\ndestination:/x\n\n\0".into(),
-                "unknown destination",
-                "there is no destination \"/x\" to SUBSCRIBE to",
-            ),
-            (
-                format!("SEND\ndestination:{chat}\n\nhello\0"),
-                "bad body",
-                "the body is not {\"content\": \"…\"}",
-            ),
-            (
-                format!("SEND\ndestination:{chat}\n\n{{\"content\":\" \"}}\0"),
-                "bad body",
-                "the message is empty",
-            ),
-            (long, "message too long", "the message is 8193 bytes long; 8192 are allowed"),
-            (bad_id, "bad header", "the header \"client-id\" is \"\""),
-            (
-                format!("SUBSCRIBE\nid:1\ndestination:/chat/{room}\nhistory:201\n\n\0"),
-                "bad header",
-                "the header \"history\" is \"201\": expected 1 to 200",
-            ),
-        ];
-        for (frame, title, text) in cases {
-            let mut client = world.connect(&anna).await;
-            client.send_raw(&frame).await;
-            let error = client.expect_only_error().await;
-            assert_eq!(error.0, title, "{frame}");
-            assert!(error.1.starts_with(text), "{frame}: {}", error.1);
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_error_names_the_frame_that_caused_it() {
-    with_world(async |world| {
-        let anna = world.person().await;
+async fn a_frame_that_cannot_be_done_is_named(world: &World) {
+    let anna = world.person().await;
+    let room = world.room(&[&anna]).await;
+    let chat = format!("/app/chat/{room}");
+    let long = format!("SEND\ndestination:{chat}\n\n{{\"content\":\"{}\"}}\0", "x".repeat(8193));
+    let bad_id = format!("SEND\ndestination:{chat}\nclient-id:\n\n{{\"content\":\"x\"}}\0");
+    let cases = [
+        ("HELLO\n\n\0".to_owned(), "protocol violation", "unknown command \"HELLO\""),
+        ("SEND\n\n\0".into(), "protocol violation", "SEND needs the header \"destination\""),
+        ("CONNECT\n\n\0".into(), "protocol violation", "CONNECT came twice"),
+        ("MESSAGE\n\n\0".into(), "protocol violation", "MESSAGE is not a client's frame"),
+        ("UNSUBSCRIBE\nid:x\n\n\0".into(), "protocol violation", "there is no subscription \"x\""),
+        (
+            "SEND\ndestination:/chat/1\n\n{}\0".into(),
+            "unknown destination",
+            "there is no destination \"/chat/1\" to SEND to",
+        ),
+        (
+            "SUBSCRIBE\nid:1\ndestination:/x\n\n\0".into(),
+            "unknown destination",
+            "there is no destination \"/x\" to SUBSCRIBE to",
+        ),
+        (format!("SEND\ndestination:{chat}\n\nhello\0"), "bad body", "the body is not {\"content\": \"…\"}"),
+        (format!("SEND\ndestination:{chat}\n\n{{\"content\":\" \"}}\0"), "bad body", "the message is empty"),
+        (long, "message too long", "the message is 8193 bytes long; 8192 are allowed"),
+        (bad_id, "bad header", "the header \"client-id\" is \"\""),
+        (
+            format!("SUBSCRIBE\nid:1\ndestination:/chat/{room}\nhistory:201\n\n\0"),
+            "bad header",
+            "the header \"history\" is \"201\": expected 1 to 200",
+        ),
+    ];
+    for (frame, title, text) in cases {
         let mut client = world.connect(&anna).await;
-        client.send(Command::Send, &[("destination", "/nowhere"), ("receipt", "mine")], "").await;
-        let error = client.expect(Command::Error).await;
-        assert_eq!(error.headers.first("receipt-id").unwrap(), "mine");
-    })
-    .await;
+        client.send_raw(&frame).await;
+        let error = client.expect_only_error().await;
+        assert_eq!(error.0, title, "{frame}");
+        assert!(error.1.starts_with(text), "{frame}: {}", error.1);
+    }
 }
 
-#[tokio::test]
-async fn the_first_frame_is_connect() {
-    with_world(async |world| {
-        let mut client = Client::open(world.addr()).await;
-        client.send(Command::Send, &[("destination", "/app/chat/1")], "").await;
-        assert_eq!(client.expect_only_error().await.1, "the first frame is CONNECT");
-    })
-    .await;
+async fn an_error_names_the_frame_that_caused_it(world: &World) {
+    let anna = world.person().await;
+    let mut client = world.connect(&anna).await;
+    client.send(Command::Send, &[("destination", "/nowhere"), ("receipt", "mine")], "").await;
+    let error = client.expect(Command::Error).await;
+    assert_eq!(error.headers.first("receipt-id").unwrap(), "mine");
+}
+
+async fn the_first_frame_is_connect(world: &World) {
+    let mut client = Client::open(world.addr()).await;
+    client.send(Command::Send, &[("destination", "/app/chat/1")], "").await;
+    assert_eq!(client.expect_only_error().await.1, "the first frame is CONNECT");
 }
 
 #[tokio::test]
 async fn who_never_says_connect_is_closed() {
-    with_world_as(&["--connect-timeout-ms", "50"], async |world| {
+    with_world_as(Backing::Embedded, &["--connect-timeout-ms", "50"], async |world| {
         let client = Client::open(world.addr()).await;
         assert!(client.expect_only_error().await.1.starts_with("no CONNECT in time"));
     })
     .await;
 }
 
-#[tokio::test]
-async fn frames_may_be_split_and_packed() {
-    with_world(async |world| {
-        let anna = world.person().await;
-        let room = world.room(&[&anna]).await;
-        let mut client = world.connect_to(&anna, room).await;
-        let send = format!("SEND\ndestination:/app/chat/{room}\nreceipt:1\n\n{{\"content\":\"나뉜 말\"}}\0");
-        let (head, rest) = send.split_at(20);
-        client.send_raw(head).await;
-        client.send_raw(&format!("{rest}\n\n{}", send.replace("receipt:1", "receipt:2"))).await;
-        client.expect_receipt("1").await;
-        client.expect_receipt("2").await;
-    })
-    .await;
+async fn frames_may_be_split_and_packed(world: &World) {
+    let anna = world.person().await;
+    let room = world.room(&[&anna]).await;
+    let mut client = world.connect_to(&anna, room).await;
+    let send = format!("SEND\ndestination:/app/chat/{room}\nreceipt:1\n\n{{\"content\":\"나뉜 말\"}}\0");
+    let (head, rest) = send.split_at(20);
+    client.send_raw(head).await;
+    client.send_raw(&format!("{rest}\n\n{}", send.replace("receipt:1", "receipt:2"))).await;
+    client.expect_receipt("1").await;
+    client.expect_receipt("2").await;
 }
 
-#[tokio::test]
-async fn disconnect_waits_for_every_send() {
-    with_world(async |world| {
-        let anna = world.person().await;
-        let room = world.room(&[&anna]).await;
-        let mut client = world.connect(&anna).await;
-        for n in 0..20 {
-            client.post_only(room, "x", &n.to_string()).await;
-        }
-        client.send(Command::Disconnect, &[("receipt", "bye")], "").await;
-        // In the order of the log, and the one for DISCONNECT behind them all.
-        for expected in (0..20).map(|n| n.to_string()).chain(["bye".to_owned()]) {
-            let receipt = client.next().await.expect("a receipt");
-            assert_eq!(receipt.headers.first("receipt-id").unwrap(), &*expected);
-        }
-        assert_eq!(client.next().await, None);
-    })
-    .await;
+async fn disconnect_waits_for_every_send(world: &World) {
+    let anna = world.person().await;
+    let room = world.room(&[&anna]).await;
+    let mut client = world.connect(&anna).await;
+    for n in 0..20 {
+        client.post_only(room, "x", &n.to_string()).await;
+    }
+    client.send(Command::Disconnect, &[("receipt", "bye")], "").await;
+    // In the order of the log, and the one for DISCONNECT behind them all.
+    for expected in (0..20).map(|n| n.to_string()).chain(["bye".to_owned()]) {
+        let receipt = client.next().await.expect("a receipt");
+        assert_eq!(receipt.headers.first("receipt-id").unwrap(), &*expected);
+    }
+    assert_eq!(client.next().await, None);
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_closed_and_the_others_go_on() {
-    with_world_as(&["--max-queued-bytes", "20000"], async |world| {
+    with_world_as(Backing::Embedded, &["--max-queued-bytes", "20000"], async |world| {
         let (anna, bo) = (world.person().await, world.person().await);
         let room = world.room(&[&anna, &bo]).await;
         let mut a = world.connect_to(&anna, room).await;
@@ -148,3 +120,11 @@ async fn a_client_that_does_not_read_is_closed_and_the_others_go_on() {
     })
     .await;
 }
+
+crate::world::on_both_backends!(
+    a_frame_that_cannot_be_done_is_named,
+    an_error_names_the_frame_that_caused_it,
+    the_first_frame_is_connect,
+    frames_may_be_split_and_packed,
+    disconnect_waits_for_every_send,
+);

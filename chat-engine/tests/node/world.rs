@@ -2,28 +2,77 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use chat_engine::{Backend, Running, Settings};
+use chat_engine::{Backend, Running, Settings, log::kafka::client_config};
 use clap::Parser;
 use parking_lot::Mutex;
+use rdkafka::{
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    producer::{FutureProducer, FutureRecord},
+    util::Timeout,
+};
 use shared::{
     MeetupId, UserId,
     config::{CommonSettings, EngineSettings},
     event::{self, Delivery, Envelope, MeetupEvent},
+    names::Topics,
     signing, testing,
     token::{Claims, Role},
 };
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::client::Client;
+use crate::{
+    client::{Client, PATIENCE},
+    load::content,
+};
 
-/// One node and what it stands on.
+/// What the nodes stand on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backing {
+    /// One node by itself.
+    Embedded,
+    /// Two nodes on real Kafka and Redis.
+    Cluster,
+    /// Names on real Kafka and Redis; the test starts its nodes itself.
+    ProcessesOnly,
+}
+
+/// Nodes and what they stand on.
 pub(crate) struct World {
     pub(crate) pool: PgPool,
-    node: Mutex<Option<Running>>,
-    events: Mutex<mpsc::Sender<Delivery>>,
+    database_url: String,
+    backing: Backing,
+    prefix: String,
+    arguments: Vec<String>,
+    nodes: Mutex<Vec<Running>>,
+    events: Mutex<Option<Events>>,
     next_event: Mutex<i64>,
 }
+
+/// The way events come to the nodes.
+#[derive(Clone)]
+enum Events {
+    Local(mpsc::Sender<Delivery>),
+    Kafka(FutureProducer),
+}
+
+/// Makes a test of each of these for each backend.
+macro_rules! on_both_backends {
+    ($($test:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test] async fn $test() {
+                crate::world::with_world_as(crate::world::Backing::Embedded, &[], super::$test).await;
+            })*
+        }
+        mod cluster {
+            $(#[tokio::test] async fn $test() {
+                crate::world::with_world_as(crate::world::Backing::Cluster, &[], super::$test).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_backends;
 
 /// Somebody with an account and a session.
 #[derive(Clone, Debug)]
@@ -41,56 +90,125 @@ struct Arguments {
     common: CommonSettings,
 }
 
-pub(crate) fn settings(arguments: &[&str]) -> Settings {
-    let first = ["engine", "--engine-addr", "127.0.0.1:0"];
-    let Arguments { engine, common } = Arguments::parse_from(first.iter().chain(arguments));
-    Settings { engine, common }
-}
-
-/// Runs `test` on a node of its own.
-pub(crate) async fn with_world(test: impl AsyncFnOnce(&World)) {
-    with_world_as(&[], test).await;
-}
-
-/// Runs `test` on a node that is configured like this.
-pub(crate) async fn with_world_as(arguments: &[&str], test: impl AsyncFnOnce(&World)) {
-    let settings = settings(arguments);
-    testing::with_database(async |pool, _| {
-        let (events, received) = event::local_channel();
-        let node =
-            chat_engine::start(settings, pool.clone(), Backend::Embedded { events: received }).await.unwrap();
+/// Runs `test` on nodes of its own, configured like this.
+pub(crate) async fn with_world_as(backing: Backing, arguments: &[&str], test: impl AsyncFnOnce(&World)) {
+    testing::with_database(async |pool, url| {
         let world = World {
             pool: pool.clone(),
-            node: Mutex::new(Some(node)),
-            events: Mutex::new(events),
+            database_url: url.to_owned(),
+            backing,
+            prefix: testing::unique("t") + ".",
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            nodes: Mutex::default(),
+            events: Mutex::default(),
             next_event: Mutex::new(1),
         };
+        world.start().await;
         test(&world).await;
         world.stop().await;
+        world.clean_up().await;
     })
     .await;
 }
 
 impl World {
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.node.lock().as_ref().expect("the node runs").addr()
+    fn settings(&self) -> Settings {
+        let first =
+            ["engine", "--engine-addr", "127.0.0.1:0", "--log-partitions", "2", "--prefix", &self.prefix];
+        let arguments = first.into_iter().chain(self.arguments.iter().map(String::as_str));
+        let Arguments { engine, common } = Arguments::parse_from(arguments);
+        Settings { engine, common }
     }
 
-    pub(crate) async fn stop(&self) {
-        let node = self.node.lock().take();
-        if let Some(node) = node {
-            tokio::time::timeout(Duration::from_secs(30), node.stop()).await.expect("the node stops");
+    async fn start(&self) {
+        let count = match self.backing {
+            Backing::Embedded => 1,
+            Backing::Cluster => 2,
+            Backing::ProcessesOnly => 0,
+        };
+        for _ in 0..count {
+            let (backend, events) = match self.backing {
+                Backing::Embedded => {
+                    let (events, received) = event::local_channel();
+                    (Backend::Embedded { events: received }, Events::Local(events))
+                }
+                Backing::Cluster | Backing::ProcessesOnly => {
+                    let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
+                    let redis_url = testing::server("MOYIZA_TEST_REDIS_URL");
+                    let producer = client_config(&brokers).set("linger.ms", "0").create().unwrap();
+                    (Backend::Cluster { brokers, redis_url }, Events::Kafka(producer))
+                }
+            };
+            let node = chat_engine::start(self.settings(), self.pool.clone(), backend).await.unwrap();
+            self.nodes.lock().push(node);
+            *self.events.lock() = Some(events);
         }
     }
 
-    /// Stops the node and starts another on the same database.
+    /// Begins every name on the servers that tests share.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Where the nodes' database is.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    /// The node of a person: every second one is on the other, if there are two.
+    pub(crate) fn addr_for(&self, person: &Person) -> SocketAddr {
+        let nodes = self.nodes.lock();
+        let node = person.id.get().unsigned_abs() % nodes.len() as u64;
+        nodes.get(usize::try_from(node).unwrap()).expect("a node runs").addr()
+    }
+
+    /// Some node.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.nodes.lock().first().expect("a node runs").addr()
+    }
+
+    pub(crate) async fn stop(&self) {
+        let nodes = std::mem::take(&mut *self.nodes.lock());
+        for node in nodes {
+            tokio::time::timeout(PATIENCE, node.stop()).await.expect("the node stops");
+        }
+    }
+
+    /// Stops every node and starts as many on the same data.
     pub(crate) async fn restart(&self) {
         self.stop().await;
-        let (events, received) = event::local_channel();
-        let backend = Backend::Embedded { events: received };
-        let node = chat_engine::start(settings(&[]), self.pool.clone(), backend).await.unwrap();
-        *self.node.lock() = Some(node);
-        *self.events.lock() = events;
+        self.start().await;
+    }
+
+    async fn clean_up(&self) {
+        if self.backing != Backing::Embedded {
+            let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
+            let admin: AdminClient<DefaultClientContext> = client_config(&brokers).create().unwrap();
+            let topics = Topics::new(&*self.prefix);
+            let (chat, events) = (topics.chat_log(1), topics.meetup_events());
+            admin.delete_topics(&[&chat, &events], &AdminOptions::new()).await.unwrap();
+        }
+    }
+
+    /// The messages of a room in the database, once there are so many.
+    pub(crate) async fn rows(&self, room: i64, count: usize) -> Vec<(i64, String)> {
+        let rows = async {
+            loop {
+                let rows: Vec<(i64, String)> = sqlx::query_as(
+                    "select seq, body from chat_messages where room_id = $1 and kind = 0 order by seq",
+                )
+                .bind(room)
+                .fetch_all(&self.pool)
+                .await
+                .unwrap();
+                if rows.len() >= count {
+                    return rows.into_iter().map(|(seq, body)| (seq, content(body.as_bytes()))).collect();
+                }
+                // Rows come with the next batch, and nobody announces it.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, rows).await.expect("the rows in time")
     }
 
     /// Somebody with a session.
@@ -168,21 +286,33 @@ impl World {
         self.tell(MeetupEvent::MemberLeft { meetup: meetup(room), user: person.id, version: 2 }).await;
     }
 
-    /// Delivers an event and waits until its effects are durable.
+    /// Delivers an event; where the api waits for it to be durable, so does this.
     pub(crate) async fn tell(&self, event: MeetupEvent) {
         let id = {
             let mut next = self.next_event.lock();
             *next += 1;
             *next
         };
-        let (done, answered) = oneshot::channel();
-        let events = self.events.lock().clone();
-        events.send(Delivery { envelope: Envelope { id, event }, done }).await.unwrap();
-        answered.await.expect("the event is taken");
+        let envelope = Envelope { id, event };
+        let events = self.events.lock().clone().expect("a node runs");
+        match events {
+            Events::Local(events) => {
+                let (done, answered) = oneshot::channel();
+                events.send(Delivery { envelope, done }).await.unwrap();
+                answered.await.expect("the event is taken");
+            }
+            Events::Kafka(producer) => {
+                let topic = Topics::new(&*self.prefix).meetup_events();
+                let (key, payload) =
+                    (envelope.event.key().to_string(), serde_json::to_vec(&envelope).unwrap());
+                let record = FutureRecord::to(&topic).key(&key).payload(&payload);
+                producer.send(record, Timeout::After(PATIENCE)).await.unwrap();
+            }
+        }
     }
 
     pub(crate) async fn connect(&self, person: &Person) -> Client {
-        Client::connect(self.addr(), &person.token).await
+        Client::connect(self.addr_for(person), &person.token).await
     }
 
     /// Connected and following.

@@ -10,14 +10,16 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, KafkaResult},
     message::BorrowedMessage,
+    types::RDKafkaErrorCode,
 };
 use shared::{
     event::Envelope,
@@ -26,11 +28,12 @@ use shared::{
 
 use tokio::sync::oneshot;
 
-use super::{client_config, codec};
+use super::{
+    client_config, codec,
+    topics::{self, PATIENCE},
+};
 use crate::{engine::Engine, events, log::epoch::Epoch};
 
-/// How long the brokers may take to answer at the start.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// How often the thread looks whether it is to stop.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -64,7 +67,7 @@ impl Tail {
         let (mut places, mut behind) = (TopicPartitionList::new(), HashMap::new());
         for (partition, next) in (0..).zip(next) {
             let next = next.cast_signed();
-            let (first, end) = consumer.fetch_watermarks(&chat_topic, partition, PATIENCE)?;
+            let (first, end) = watermarks(&consumer, &chat_topic, partition)?;
             if end < next || next < first {
                 bail!(
                     "{chat_topic}/{partition} holds records {first} to {end}, but the history in PostgreSQL ends \
@@ -77,7 +80,7 @@ impl Tail {
             places.add_partition_offset(&chat_topic, partition, Offset::Offset(next))?;
         }
         for partition in 0..EVENT_PARTITIONS {
-            let (_, end) = consumer.fetch_watermarks(&event_topic, partition, PATIENCE)?;
+            let (_, end) = watermarks(&consumer, &event_topic, partition)?;
             places.add_partition_offset(&event_topic, partition, Offset::Offset(end))?;
         }
         consumer.assign(&places)?;
@@ -140,6 +143,23 @@ impl Tail {
                 Some(Err(error)) => tracing::error!(%error, "a message is no event, and is left out"),
                 None => {}
             }
+        }
+    }
+}
+
+/// The first and the next offset of a partition. Leadership may be moving, as it does just after a topic was
+/// made.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+            Err(KafkaError::MetadataFetch(
+                RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition,
+            )) if Instant::now() < deadline => std::thread::park_timeout(topics::POLL),
+            result => return result,
         }
     }
 }

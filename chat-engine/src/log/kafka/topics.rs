@@ -1,11 +1,11 @@
 //! The topics, made at the first start and checked at every other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
-    error::KafkaError,
+    error::{KafkaError, KafkaResult},
     types::RDKafkaErrorCode,
 };
 use shared::names::{EVENT_PARTITIONS, Topics};
@@ -14,7 +14,9 @@ use super::client_config;
 use crate::log::epoch::Epoch;
 
 /// How long the brokers may take to answer at the start.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// Between two looks at what has no event.
+pub(super) const POLL: Duration = Duration::from_millis(20);
 /// Seven days: the time a node, or the history in PostgreSQL, may be behind.
 const RETENTION_MS: &str = "604800000";
 
@@ -42,12 +44,13 @@ pub enum TopicError {
 }
 
 /// Makes the topics that are not there, and checks those that are.
-pub async fn ensure(brokers: &str, topics: &Topics, epoch: Epoch, copies: u16) -> Result<(), TopicError> {
+pub async fn ensure(brokers: &str, topics: &Topics, epoch: Epoch) -> Result<(), TopicError> {
     let kafka = |source| TopicError::Kafka { brokers: brokers.to_owned(), source };
     let (chat, events) = (topics.chat_log(epoch.number), topics.meetup_events());
     let admin: AdminClient<DefaultClientContext> = client_config(brokers).create().map_err(kafka)?;
     let new = |name, partitions| {
-        NewTopic::new(name, partitions, TopicReplication::Fixed(copies.into()))
+        // -1: as many copies as the brokers' own default says (KIP-464).
+        NewTopic::new(name, partitions, TopicReplication::Fixed(-1))
             .set("cleanup.policy", "delete")
             .set("retention.ms", RETENTION_MS)
     };
@@ -62,8 +65,8 @@ pub async fn ensure(brokers: &str, topics: &Topics, epoch: Epoch, copies: u16) -
     let found = tokio::task::spawn_blocking({
         let chat = chat.clone();
         move || {
-            let metadata = admin.inner().fetch_metadata(Some(&chat), PATIENCE)?;
-            Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
+            partitions_with_leaders(&admin, &events)?;
+            partitions_with_leaders(&admin, &chat)
         }
     });
     let found = found.await.unwrap_or(Err(KafkaError::Canceled)).map_err(kafka)?;
@@ -71,5 +74,22 @@ pub async fn ensure(brokers: &str, topics: &Topics, epoch: Epoch, copies: u16) -
         Ok(())
     } else {
         Err(TopicError::Partitions { topic: chat, found, wanted: epoch.partitions })
+    }
+}
+
+/// The partitions of a topic, once all of them have a leader. A broker answers that a topic was made a moment
+/// before every broker knows of it.
+fn partitions_with_leaders(admin: &AdminClient<DefaultClientContext>, topic: &str) -> KafkaResult<usize> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metadata = admin.inner().fetch_metadata(Some(topic), PATIENCE)?;
+        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+        if !partitions.is_empty() && partitions.iter().all(|partition| partition.leader() >= 0) {
+            return Ok(partitions.len());
+        }
+        if Instant::now() >= deadline {
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable));
+        }
+        std::thread::park_timeout(POLL);
     }
 }

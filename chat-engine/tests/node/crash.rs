@@ -1,0 +1,176 @@
+//! A node is killed while everybody talks.
+
+use std::{
+    net::SocketAddr,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use shared::testing;
+use stomp::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command as Process},
+    sync::Notify,
+};
+
+use crate::{
+    client::Client,
+    load::content,
+    world::{Backing, World, with_world_as},
+};
+
+const ROOMS: usize = 5;
+const PEOPLE: usize = 50;
+const MESSAGES_EACH: usize = 20;
+
+/// A node as a process of its own.
+struct Node {
+    process: Child,
+    addr: SocketAddr,
+}
+
+impl Node {
+    async fn start(world: &World) -> Self {
+        let mut process = Process::new(env!("CARGO_BIN_EXE_chat-engine"))
+            .args(["--engine-addr", "127.0.0.1:0", "--log-partitions", "2", "--log", "warn"])
+            .args([
+                "--prefix",
+                world.prefix(),
+                "--database-url",
+                world.database_url(),
+                "--database-connections",
+                "4",
+            ])
+            .args(["--kafka-brokers", &testing::server("MOYIZA_TEST_KAFKA_BROKERS")])
+            .args(["--redis-url", &testing::server("MOYIZA_TEST_REDIS_URL")])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = lines.next_line().await.unwrap().expect("the node says where it listens");
+        let addr = line.strip_prefix("chat-engine is listening on ").unwrap().parse().unwrap();
+        Self { process, addr }
+    }
+}
+
+/// What the people have done so far.
+#[derive(Default)]
+struct Progress {
+    acknowledged: AtomicUsize,
+    half_way: Notify,
+}
+
+#[tokio::test]
+async fn killing_a_node_loses_no_acknowledged_message() {
+    with_world_as(Backing::ProcessesOnly, &[], async |world| {
+        let (mut doomed, survivor) = tokio::join!(Node::start(world), Node::start(world));
+        let mut people = Vec::new();
+        for _ in 0..PEOPLE {
+            people.push(world.person().await);
+        }
+        let mut rooms = Vec::new();
+        for n in 0..ROOMS {
+            let members: Vec<_> = people.iter().skip(n).step_by(ROOMS).collect();
+            rooms.push(world.room(&members).await);
+        }
+        let progress = Arc::new(Progress::default());
+        let (mut on_doomed, mut on_survivor) = (Vec::new(), Vec::new());
+        for (n, person) in people.iter().enumerate() {
+            let room = rooms[n % ROOMS];
+            // Ten people in each room, five of them on either node.
+            let (addr, tasks) = if (n / ROOMS).is_multiple_of(2) {
+                (doomed.addr, &mut on_doomed)
+            } else {
+                (survivor.addr, &mut on_survivor)
+            };
+            let mut client = Client::connect(addr, &person.token).await;
+            client.follow(room).await;
+            tasks.push((room, client, n));
+        }
+        let talk = |(room, client, n), progress: &Arc<Progress>| {
+            let progress = progress.clone();
+            (room, tokio::spawn(async move { talk(client, n, room, &progress).await }))
+        };
+        let on_doomed: Vec<_> = on_doomed.into_iter().map(|task| talk(task, &progress)).collect();
+        let on_survivor: Vec<_> = on_survivor.into_iter().map(|task| talk(task, &progress)).collect();
+        progress.half_way.notified().await;
+        doomed.process.kill().await.unwrap();
+
+        let mut acknowledged = Vec::new();
+        for (room, task) in on_doomed {
+            let (receipts, _) = task.await.unwrap();
+            acknowledged.extend(receipts.into_iter().map(|receipt| (room, receipt)));
+        }
+        assert!(acknowledged.len() < PEOPLE / 2 * MESSAGES_EACH, "the node died in the middle");
+        let mut views = Vec::new();
+        for (room, task) in on_survivor {
+            let (receipts, client) = task.await.unwrap();
+            assert_eq!(receipts.len(), MESSAGES_EACH);
+            acknowledged.extend(receipts.into_iter().map(|receipt| (room, receipt)));
+            views.push((room, client));
+        }
+        for room in &rooms {
+            let of_room: Vec<_> = acknowledged.iter().filter(|(of, _)| of == room).collect();
+            let rows = world.rows(*room, of_room.len()).await;
+            for (_, receipt) in &of_room {
+                assert!(rows.contains(receipt), "acknowledged and lost: {receipt:?}");
+            }
+            // And the others saw each of them once, in order.
+            for (_, client) in views.iter_mut().filter(|(of, _)| of == room) {
+                let last = of_room.iter().map(|(_, (seq, _))| *seq).max().unwrap();
+                let seen = client.seen_up_to(last).await;
+                let expected: Vec<_> = rows.iter().filter(|(seq, _)| *seq <= last).cloned().collect();
+                assert_eq!(seen, expected);
+            }
+        }
+        drop(survivor);
+    })
+    .await;
+}
+
+/// Sends one message after the other: (seq, content) of those that were acknowledged before the node was gone.
+async fn talk(
+    mut client: Client,
+    person: usize,
+    room: i64,
+    progress: &Progress,
+) -> (Vec<(i64, String)>, Client) {
+    let mut acknowledged = Vec::new();
+    for n in 0..MESSAGES_EACH {
+        let content = format!("{person}/{n}");
+        let Some(seq) = client.try_post(room, &content).await else { break };
+        acknowledged.push((seq, content));
+        if progress.acknowledged.fetch_add(1, Ordering::Relaxed) == PEOPLE * MESSAGES_EACH / 3 {
+            progress.half_way.notify_one();
+        }
+    }
+    (acknowledged, client)
+}
+
+impl Client {
+    /// Posts and waits for the receipt; `None` when the node is gone.
+    async fn try_post(&mut self, room: i64, content: &str) -> Option<i64> {
+        let destination = format!("/app/chat/{room}");
+        let body = serde_json::json!({ "content": content }).to_string();
+        self.try_send(Command::Send, &[("destination", &destination), ("receipt", content)], &body).await?;
+        let receipt = self.try_expect(|frame| frame.command == Command::Receipt).await?;
+        Some(receipt.headers.first("seq").unwrap().parse().unwrap())
+    }
+
+    /// Every message that came, up to the one at `last`: (seq, content).
+    async fn seen_up_to(&mut self, last: i64) -> Vec<(i64, String)> {
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|(seq, _)| *seq < last) {
+            let frame = self.next().await.expect("the survivor goes on");
+            if let Some(seq) = frame.headers.first("unread").and(frame.headers.first("seq")) {
+                seen.push((seq.parse().unwrap(), content(&frame.body)));
+            }
+        }
+        seen
+    }
+}
