@@ -66,7 +66,7 @@ struct Progress {
 }
 
 #[tokio::test]
-async fn killing_a_node_loses_no_acknowledged_message() {
+async fn killing_a_node_of_a_cluster_loses_no_acknowledged_message() {
     with_world_as(Backing::ProcessesOnly, &[], async |world| {
         let (mut doomed, survivor) = tokio::join!(Node::start(world), Node::start(world));
         let mut people = Vec::new();
