@@ -2,7 +2,9 @@
 //! whatever its [`Outbox`] holds.
 
 mod close;
+mod deadlines;
 pub mod frames;
+mod link;
 mod outbox;
 mod registry;
 mod requests;

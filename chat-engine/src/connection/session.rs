@@ -7,39 +7,23 @@
 use std::{
     collections::HashMap,
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::{Sink, Stream};
 use shared::{RoomId, SessionId, UserId, token::Claims};
-use stomp::{ByteString, Connect, Decoder, Frame, HeartBeat, Limits, Request, Version};
+use stomp::{ByteString, Connect, Decoder, Frame, Limits, Request, Version};
 use time::OffsetDateTime;
-use tokio::{
-    net::TcpStream,
-    sync::oneshot,
-    time::{Instant, Sleep},
-};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Message,
-        protocol::{
-            CloseFrame,
-            frame::{
-                Frame as WebSocketFrame,
-                coding::{Data, OpCode},
-            },
-        },
-    },
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    CloseReason, ConnectionId, Outbox, frames,
-    outbox::{Mark, Next},
+    CloseReason, ConnectionId, Outbox,
+    deadlines::{Deadlines, Due, HEART_BEAT},
+    frames,
+    link::{Link, LinkEvent, Socket},
     requests::{Following, Refusal, Sending},
 };
 use crate::{
@@ -50,14 +34,6 @@ use crate::{
     shard::{Feed, Input, Outlet},
 };
 
-/// The heart-beats the engine offers and asks for, in milliseconds.
-const HEART_BEAT: HeartBeat = HeartBeat { can_send_ms: 10_000, wants_ms: 10_000 };
-/// How late a client's heart-beat may be, in intervals.
-const HEART_BEAT_TOLERANCE: u32 = 2;
-/// How long a client may take to answer a close frame.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-type Socket = WebSocketStream<TcpStream>;
 /// Something slow that the client is waiting for. Nothing more is read from it meanwhile.
 type Step = Pin<Box<dyn Future<Output = Stepped> + Send>>;
 
@@ -76,23 +52,16 @@ enum Checked {
 
 /// What the loop has to look at.
 enum Event {
-    Received(Bytes),
+    Link(LinkEvent),
     Stepped(Stepped),
-    /// The earliest deadline.
+    /// The earliest deadline has come.
     Due,
-    /// Everything before the close is written.
-    Close(CloseReason),
-    /// The peer or the socket is gone.
-    Gone,
 }
 
 /// A client that said CONNECT.
 struct Connected {
     user: UserId,
     session: SessionId,
-    token_ends: Instant,
-    beat_every: Option<Duration>,
-    expect_every: Option<Duration>,
     subscriptions: HashMap<ByteString, Subscription>,
 }
 
@@ -110,7 +79,7 @@ struct Subscription {
 struct Connection {
     engine: Arc<Engine>,
     id: ConnectionId,
-    socket: Socket,
+    link: Link,
     outbox: Arc<Outbox>,
     decoder: Decoder,
     /// Received and not yet decoded.
@@ -121,46 +90,33 @@ struct Connection {
     step: Option<Step>,
     /// DISCONNECT came; its receipt waits for the fate of every SEND before it.
     disconnecting: Option<Disconnecting>,
-    /// Since when nothing more is read: an ERROR or a close is on its way.
-    deaf: Option<Instant>,
-    /// The marks of what was handed to the socket and not flushed.
-    unflushed: Vec<Mark>,
-    /// Something was handed to the socket and not flushed.
-    dirty: bool,
-    timer: Pin<Box<Sleep>>,
-    opened: Instant,
-    last_write: Instant,
-    last_read: Instant,
+    /// Nothing more is read: an ERROR or a close is on its way.
+    deaf: bool,
+    deadlines: Deadlines,
 }
 
 /// Serves a WebSocket until it ends.
 pub(crate) async fn serve(engine: Arc<Engine>, socket: Socket, version: Option<Version>) {
     let settings = &engine.settings;
     let limits = Limits { frame_bytes: settings.max_frame_bytes, ..Limits::default() };
-    let now = Instant::now();
+    let outbox = Arc::new(Outbox::new(settings.max_queued_bytes));
     let mut connection = Connection {
         id: ConnectionId(engine.registry.next_id()),
-        socket,
-        outbox: Arc::new(Outbox::new(settings.max_queued_bytes)),
+        link: Link::new(socket, outbox.clone()),
+        outbox,
         decoder: Decoder::new(limits),
         input: Bytes::new(),
         connected: None,
         version,
         step: None,
         disconnecting: None,
-        deaf: None,
-        unflushed: Vec::new(),
-        dirty: false,
-        timer: Box::pin(tokio::time::sleep(Duration::from_millis(settings.connect_timeout_ms))),
-        opened: now,
-        last_write: now,
-        last_read: now,
+        deaf: false,
+        deadlines: Deadlines::new(Duration::from_millis(settings.connect_timeout_ms)),
         engine,
     };
     let reason = loop {
         match poll_fn(|context| connection.poll(context)).await {
-            Event::Received(bytes) => {
-                connection.last_read = Instant::now();
+            Event::Link(LinkEvent::Received(bytes)) => {
                 connection.input = bytes;
                 connection.read_frames();
             }
@@ -168,22 +124,32 @@ pub(crate) async fn serve(engine: Arc<Engine>, socket: Socket, version: Option<V
                 connection.stepped(stepped);
                 connection.read_frames();
             }
-            Event::Due if connection.is_given_up() => break None,
-            Event::Due => connection.due(),
-            Event::Close(reason) => break Some(reason),
-            Event::Gone => break None,
+            Event::Due => match connection.deadlines.due(&connection.link) {
+                Due::Nothing => {}
+                Due::Beat => connection.outbox.push(Bytes::from_static(frames::HEART_BEAT).into()),
+                Due::Close(reason) => {
+                    connection.outbox.close(reason);
+                    connection.stop_reading();
+                }
+                Due::GiveUp => break None,
+            },
+            Event::Link(LinkEvent::CloseWaits) => connection.stop_reading(),
+            Event::Link(LinkEvent::Close(reason)) => break Some(reason),
+            Event::Link(LinkEvent::Gone) => break None,
         }
     };
     connection.leave();
     if let Some(reason) = reason {
-        connection.close(reason).await;
+        connection.link.close(reason).await;
     }
 }
 
 impl Connection {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        match self.poll_write(context) {
-            Poll::Ready(event) => return Poll::Ready(event),
+        match self.link.poll_write(context) {
+            // The link says so at every poll until the socket takes it; the deadline for that runs already.
+            Poll::Ready(LinkEvent::CloseWaits) if self.deaf => {}
+            Poll::Ready(event) => return Poll::Ready(Event::Link(event)),
             Poll::Pending => {}
         }
         if let Some(step) = &mut self.step
@@ -197,91 +163,21 @@ impl Connection {
                 self.outbox.push(frames::receipt(&receipt, None).into());
             }
             self.outbox.close(CloseReason::Disconnected);
+            self.stop_reading();
             // What was just queued is written in the next round.
             context.waker().wake_by_ref();
         }
-        if self.timer.as_mut().poll(context).is_ready() {
+        if self.deadlines.poll(context).is_ready() {
             return Poll::Ready(Event::Due);
         }
         if self.step.is_none() {
-            return self.poll_read(context);
+            return self.link.poll_read(context, self.deaf).map(Event::Link);
         }
         Poll::Pending
     }
 
-    /// Hands everything due to the socket, which writes it at once.
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        if self.outbox.is_too_slow(context) {
-            // A client that does not read gets no more time than its queue gave it.
-            return Poll::Ready(Event::Close(CloseReason::TooSlow));
-        }
-        loop {
-            let mut socket = pin!(&mut self.socket);
-            match socket.as_mut().poll_ready(context) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Event::Gone),
-                Poll::Pending => return Poll::Pending,
-            }
-            match self.outbox.poll_next(context) {
-                Poll::Ready(Next::Write(outgoing)) => {
-                    // A frame is UTF-8: headers by construction, bodies are JSON.
-                    let text =
-                        WebSocketFrame::message(outgoing.frame.clone(), OpCode::Data(Data::Text), true);
-                    self.unflushed.extend(outgoing.mark);
-                    self.dirty = true;
-                    if socket.start_send(Message::Frame(text)).is_err() {
-                        return Poll::Ready(Event::Gone);
-                    }
-                }
-                Poll::Ready(Next::Close(reason)) => {
-                    return match socket.poll_flush(context) {
-                        Poll::Ready(Ok(())) => Poll::Ready(Event::Close(reason)),
-                        Poll::Ready(Err(_)) => Poll::Ready(Event::Gone),
-                        Poll::Pending => {
-                            self.stop_reading();
-                            Poll::Pending
-                        }
-                    };
-                }
-                Poll::Pending => {
-                    return match socket.poll_flush(context) {
-                        Poll::Ready(Ok(())) => {
-                            if std::mem::take(&mut self.dirty) {
-                                self.unflushed = Vec::new();
-                                self.last_write = Instant::now();
-                            }
-                            Poll::Pending
-                        }
-                        Poll::Ready(Err(_)) => Poll::Ready(Event::Gone),
-                        Poll::Pending => Poll::Pending,
-                    };
-                }
-            }
-        }
-    }
-
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        loop {
-            let message = match pin!(&mut self.socket).poll_next(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(message))) => message,
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::Gone),
-            };
-            if self.deaf.is_some() {
-                continue;
-            }
-            match message {
-                Message::Text(text) => return Poll::Ready(Event::Received(text.into())),
-                Message::Binary(bytes) => return Poll::Ready(Event::Received(bytes)),
-                Message::Close(_) => return Poll::Ready(Event::Gone),
-                // tungstenite answers pings itself.
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-            }
-        }
-    }
-
     fn read_frames(&mut self) {
-        while self.step.is_none() && self.deaf.is_none() {
+        while self.step.is_none() && !self.deaf {
             match self.decoder.decode(&mut self.input) {
                 Ok(Some(frame)) => {
                     let receipt = frame.headers.first("receipt").cloned();
@@ -390,14 +286,8 @@ impl Connection {
             .filter(|version| self.version.is_none_or(|agreed| agreed == *version))
             .ok_or_else(|| Refusal::Protocol("supported versions are 1.2".into()))?;
         let left = claims.exp - OffsetDateTime::now_utc().unix_timestamp();
-        let connected = Connected {
-            user: claims.sub,
-            session: claims.sid,
-            token_ends: Instant::now() + Duration::from_secs(u64::try_from(left).unwrap_or(0)),
-            beat_every: HEART_BEAT.interval_to(connect.heart_beat),
-            expect_every: connect.heart_beat.interval_to(HEART_BEAT),
-            subscriptions: HashMap::new(),
-        };
+        let token_ends = Instant::now() + Duration::from_secs(u64::try_from(left).unwrap_or(0));
+        let connected = Connected { user: claims.sub, session: claims.sid, subscriptions: HashMap::new() };
         self.decoder.set_version(version);
         self.engine.registry.add(connected.user, connected.session, self.id, self.outbox.clone());
         // Revoked between the check and the line above: the registry was asked before this connection was in it.
@@ -407,7 +297,7 @@ impl Connection {
         let heart_beat = format!("{},{}", HEART_BEAT.can_send_ms, HEART_BEAT.wants_ms);
         self.outbox.push(frames::connected(version, connected.user, &heart_beat).into());
         self.connected = Some(connected);
-        self.arm();
+        self.deadlines.connected(token_ends, connect.heart_beat, &self.link);
         Ok(())
     }
 
@@ -487,89 +377,18 @@ impl Connection {
 
     /// Reads nothing more; the client has a moment to take what is on its way to it.
     fn stop_reading(&mut self) {
-        if self.deaf.is_none() {
-            self.deaf = Some(Instant::now());
-            self.arm();
-        }
-    }
-
-    /// Whether the client did not let a close through.
-    fn is_given_up(&self) -> bool {
-        self.deaf.is_some_and(|since| since.elapsed() >= CLOSE_TIMEOUT)
-    }
-
-    /// A deadline may have come: acts on it, and waits for the next.
-    fn due(&mut self) {
-        let now = Instant::now();
-        if let Some(reason) = self.overdue(now) {
-            self.outbox.close(reason);
-            self.stop_reading();
-        } else if self
-            .connected
-            .as_ref()
-            .and_then(|c| c.beat_every)
-            .is_some_and(|every| self.last_write + every <= now)
-        {
-            self.outbox.push(Bytes::from_static(frames::HEART_BEAT).into());
-        }
-        self.arm();
-    }
-
-    /// Why the connection ends now, if it does.
-    fn overdue(&self, now: Instant) -> Option<CloseReason> {
-        let Some(connected) = &self.connected else {
-            let timeout = Duration::from_millis(self.engine.settings.connect_timeout_ms);
-            return (self.opened + timeout <= now).then_some(CloseReason::ConnectTimeout);
-        };
-        if connected.token_ends <= now {
-            return Some(CloseReason::TokenExpired);
-        }
-        let silent =
-            connected.expect_every.is_some_and(|every| self.last_read + every * HEART_BEAT_TOLERANCE <= now);
-        silent.then_some(CloseReason::HeartBeatMissed)
-    }
-
-    /// Sets the timer to the earliest deadline. Reading and writing only move deadlines away, so the timer is
-    /// not touched for them: it comes early and is set again.
-    fn arm(&mut self) {
-        let now = Instant::now();
-        let timeout = Duration::from_millis(self.engine.settings.connect_timeout_ms);
-        let earliest = match (self.deaf, &self.connected) {
-            (Some(since), _) => since + CLOSE_TIMEOUT,
-            (None, None) => self.opened + timeout,
-            (None, Some(connected)) => {
-                // A beat that is due and not written yet waits for the socket, not for the timer.
-                let beat = connected.beat_every.map(|every| (self.last_write + every).max(now + every / 2));
-                let expected =
-                    connected.expect_every.map(|every| self.last_read + every * HEART_BEAT_TOLERANCE);
-                [beat, expected].into_iter().flatten().fold(connected.token_ends, Instant::min)
-            }
-        };
-        self.timer.as_mut().reset(earliest);
+        self.deaf = true;
+        self.deadlines.closing(&self.link);
     }
 
     /// Takes the connection out of every room.
     fn leave(&mut self) {
-        for mark in self.unflushed.drain(..) {
-            self.outbox.not_written(mark);
-        }
-        self.outbox.end();
+        self.link.end();
         if let Some(connected) = self.connected.take() {
             self.engine.registry.remove(connected.user, self.id);
             for Subscription { room, id } in connected.subscriptions.into_values() {
                 self.engine.shards.send(room, Input::Unsubscribe { room, id });
             }
         }
-    }
-
-    /// Says why, and waits a moment for the client's own close, so that the reason is not lost to a reset.
-    async fn close(mut self, reason: CloseReason) {
-        let frame = CloseFrame { code: reason.code(), reason: reason.text().into() };
-        let closing = async {
-            if self.socket.close(Some(frame)).await.is_ok() {
-                while let Some(Ok(_)) = poll_fn(|context| pin!(&mut self.socket).poll_next(context)).await {}
-            }
-        };
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
     }
 }

@@ -211,6 +211,11 @@ impl Client {
         }
     }
 
+    /// The unread count of each message, as this client shows it.
+    pub(crate) fn counts(&self) -> &BTreeMap<i64, i64> {
+        &self.counts
+    }
+
     /// Waits until the message at `seq` is shown with that count.
     pub(crate) async fn expect_count(&mut self, seq: i64, unread: i64) {
         while self.counts.get(&seq) != Some(&unread) {

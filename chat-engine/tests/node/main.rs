@@ -8,4 +8,5 @@ mod crash;
 mod load;
 mod protocol;
 mod reading;
+mod storm;
 mod world;

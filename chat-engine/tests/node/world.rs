@@ -192,6 +192,15 @@ impl World {
 
     /// The messages of a room in the database, once there are so many.
     pub(crate) async fn rows(&self, room: i64, count: usize) -> Vec<(i64, String)> {
+        self.rows_once(room, |rows| rows.len() >= count).await
+    }
+
+    /// The messages of a room in the database, once the one at `last` is there.
+    pub(crate) async fn rows_up_to(&self, room: i64, last: i64) -> Vec<(i64, String)> {
+        self.rows_once(room, |rows| rows.last().is_some_and(|(seq, _)| *seq >= last)).await
+    }
+
+    async fn rows_once(&self, room: i64, there: impl Fn(&[(i64, String)]) -> bool) -> Vec<(i64, String)> {
         let rows = async {
             loop {
                 let rows: Vec<(i64, String)> = sqlx::query_as(
@@ -201,7 +210,7 @@ impl World {
                 .fetch_all(&self.pool)
                 .await
                 .unwrap();
-                if rows.len() >= count {
+                if there(&rows) {
                     return rows.into_iter().map(|(seq, body)| (seq, content(body.as_bytes()))).collect();
                 }
                 // Rows come with the next batch, and nobody announces it.
