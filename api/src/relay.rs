@@ -8,15 +8,12 @@ use futures_util::{FutureExt as _, future::join_all};
 use kafka::Kafka;
 use shared::{
     event::{Delivery, Envelope, MeetupEvent},
-    names::OUTBOX_CHANNEL,
+    names::{OUTBOX_CHANNEL, locks},
 };
 use sqlx::{PgConnection, PgPool, postgres::PgListener, types::Json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Held by the node that is relaying. For the transaction and not the session: a lock that outlives its work
-/// would sit in the pool.
-const RELAY_LOCK: i64 = 0x6d6f_7969_7a61_0002;
 /// Events taken at once.
 const BATCH: i64 = 256;
 /// How often the outbox is looked at although nobody called: in case the node that heard the call died.
@@ -121,8 +118,9 @@ async fn turn(database: &PgPool, sink: &Sink, listener: &mut Option<PgListener>)
 /// oldest on: an id that was given out early can commit late, and would be skipped by `id > last`.
 async fn pass(database: &PgPool, sink: &Sink) -> sqlx::Result<Pass> {
     let mut transaction = database.begin().await?;
+    // For the transaction and not the session: a lock that outlives its work would sit in the pool.
     let ours: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock($1)")
-        .bind(RELAY_LOCK)
+        .bind(locks::OUTBOX_RELAY)
         .fetch_one(&mut *transaction)
         .await?;
     if !ours {

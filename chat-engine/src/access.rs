@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dashmap::DashSet;
+use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 use shared::{
     SessionId, signing,
@@ -12,6 +12,9 @@ use sqlx::PgPool;
 
 /// Between two look-ups of the key set: forged key names must not become queries.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Revocations between two looks for forgotten ones.
+const PRUNE_EVERY: usize = 1024;
 
 /// Why somebody is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +36,7 @@ pub struct Access {
     verifier: RwLock<Verifier>,
     reloaded: Mutex<Instant>,
     /// Sessions that were revoked within the longest life of a token.
-    revoked: DashSet<SessionId>,
+    revoked: DashMap<SessionId, Instant>,
 }
 
 impl Access {
@@ -49,7 +52,7 @@ impl Access {
             pool,
             verifier: RwLock::new(verifier),
             reloaded: Mutex::new(Instant::now()),
-            revoked: revoked.into_iter().collect(),
+            revoked: revoked.into_iter().map(|session| (session, Instant::now())).collect(),
         })
     }
 
@@ -66,12 +69,16 @@ impl Access {
 
     /// A session's tokens are worth nothing from now on.
     pub fn revoke(&self, session: SessionId) {
-        self.revoked.insert(session);
+        self.revoked.insert(session, Instant::now());
+        // A session whose last token has ended needs no remembering. Looked at now and then, not each time.
+        if self.revoked.len().is_multiple_of(PRUNE_EVERY) {
+            self.revoked.retain(|_, since| since.elapsed() < LONGEST_TOKEN_LIFETIME);
+        }
     }
 
     /// Whether a session was signed out.
     pub fn is_revoked(&self, session: SessionId) -> bool {
-        self.revoked.contains(&session)
+        self.revoked.contains_key(&session)
     }
 
     /// Fetches the key set again, not too often; whether it was fetched.

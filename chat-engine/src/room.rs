@@ -232,6 +232,11 @@ impl Room {
         }
     }
 
+    /// The authority has forgotten who reads here: says it again. Saying it once too often changes nothing.
+    pub fn reassert(&self, out: &mut Vec<Output>) {
+        out.extend(self.readers.keys().map(|user| Output::Enter(*user)));
+    }
+
     /// Somebody wants to follow the room. With `fetching_history` they wait for [`history`](Self::history).
     pub fn subscribe(&mut self, subscriber: Subscriber, fetching_history: bool, out: &mut Vec<Output>) {
         let history = (!fetching_history).then(Vec::new);

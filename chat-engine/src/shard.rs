@@ -91,6 +91,8 @@ pub enum Input {
     },
     /// Changes may have been missed: every room fetches its positions again.
     Resync,
+    /// The authority has forgotten who reads on this node: every room says it again.
+    Reassert,
     /// The answer to a shard's own question.
     Answer(worker::Answer),
     /// End, once everything before this is done.
@@ -161,6 +163,13 @@ impl Shards {
     pub fn resync(&self) {
         for handle in &*self.0 {
             let _ = handle.inputs.send(Input::Resync);
+        }
+    }
+
+    /// The authority has forgotten who reads on this node.
+    pub fn reassert(&self) {
+        for handle in &*self.0 {
+            let _ = handle.inputs.send(Input::Reassert);
         }
     }
 

@@ -206,17 +206,18 @@ fn file_arguments(text: &str, file: PathBuf, command: &Command) -> Result<Vec<Os
         if !of_this_process || in_environment {
             continue;
         }
+        let wrong = |reason: String| ConfigError::File { file: file.clone(), reason };
         let value = match value {
             toml::Value::String(text) => text,
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Boolean(flag) => flag.to_string(),
             toml::Value::Array(items) => {
-                items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(",")
+                let texts: Option<Vec<_>> = items.iter().map(toml::Value::as_str).collect();
+                texts
+                    .ok_or_else(|| wrong(format!("`{key}` is a list of something else than texts")))?
+                    .join(",")
             }
-            other => {
-                let reason = format!("`{key}` cannot be a {}", other.type_str());
-                return Err(ConfigError::File { file, reason });
-            }
+            other => return Err(wrong(format!("`{key}` cannot be a {}", other.type_str()))),
         };
         arguments.push(format!("--{}={value}", key.replace('_', "-")).into());
     }
@@ -226,4 +227,52 @@ fn file_arguments(text: &str, file: PathBuf, command: &Command) -> Result<Vec<Os
 fn variables(command: &Command) -> BTreeSet<String> {
     let names = command.get_arguments().filter_map(clap::Arg::get_env);
     names.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Engine {
+        #[command(flatten)]
+        engine: EngineSettings,
+    }
+
+    fn parse_with(file: &str, arguments: &[&str]) -> Result<Engine, ConfigError> {
+        let mut settings = tempfile::NamedTempFile::new().unwrap();
+        settings.write_all(file.as_bytes()).unwrap();
+        let arguments = ["engine"].iter().chain(arguments).map(OsString::from).collect();
+        parse(arguments, settings.path().into())
+    }
+
+    #[test]
+    fn the_command_line_overrides_the_file_and_the_file_the_default() {
+        let file = "log_partitions = 3\nmax_frame_bytes = 9\norigins = [\"http://a\", \"http://b\"]";
+        let Engine { engine } = parse_with(file, &["--max-frame-bytes", "7"]).unwrap();
+        assert_eq!((engine.log_partitions, engine.max_frame_bytes, engine.max_subscriptions), (3, 7, 256));
+        assert_eq!(engine.origins, ["http://a", "http://b"]);
+    }
+
+    #[test]
+    fn a_setting_of_another_service_is_no_error() {
+        assert!(parse_with("api_addr = \"127.0.0.1:1\"", &[]).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (file, named) in [
+            ("api_adr = 1", "unknown setting `api_adr`"),
+            ("log_partitions = 0", "--log-partitions"),
+            ("engine_addr = \"here\"", "--engine-addr"),
+            ("origins = [1]", "`origins` is a list of something else than texts"),
+            ("origins = { a = 1 }", "`origins` cannot be a table"),
+            ("origins = ", "TOML parse error"),
+        ] {
+            let error = parse_with(file, &[]).unwrap_err().to_string();
+            assert!(error.contains(named), "{file}: {error}");
+        }
+    }
 }

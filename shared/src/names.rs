@@ -38,6 +38,16 @@ pub const EVENT_PARTITIONS: i32 = 4;
 /// The channel on which PostgreSQL announces that the outbox has rows.
 pub const OUTBOX_CHANNEL: &str = "outbox";
 
+/// PostgreSQL advisory locks, together so that no two are the same.
+pub mod locks {
+    /// Making the first signing key.
+    pub const SIGNING_KEY: i64 = 0x6d6f_7969_7a61_0001;
+    /// Choosing the log's epoch.
+    pub const LOG_EPOCH: i64 = 0x6d6f_7969_7a61_0002;
+    /// Relaying the outbox.
+    pub const OUTBOX_RELAY: i64 = 0x6d6f_7969_7a61_0003;
+}
+
 /// What an event is about; events with the same key stay in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKey {

@@ -3,10 +3,10 @@
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
 use sqlx::{PgConnection, PgPool};
 
-use crate::token::{Signer, Verifier};
-
-/// Serialises the creation of the first key among nodes that start at once.
-const KEY_LOCK: i64 = 0x6d6f_7969_7a61_0001;
+use crate::{
+    names::locks,
+    token::{Signer, Verifier},
+};
 
 /// A published key.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -31,7 +31,10 @@ pub async fn verifier(pool: &PgPool) -> sqlx::Result<Verifier> {
 /// A signer with the newest key; the first caller ever makes it.
 pub async fn signer(pool: &PgPool) -> sqlx::Result<Signer> {
     let mut transaction = pool.begin().await?;
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(KEY_LOCK).execute(&mut *transaction).await?;
+    sqlx::query("select pg_advisory_xact_lock($1)")
+        .bind(locks::SIGNING_KEY)
+        .execute(&mut *transaction)
+        .await?;
     let newest: Option<(String, Vec<u8>)> = sqlx::query_as(
         "select kid, pkcs8 from signing_secrets join signing_keys using (kid) order by created_at desc limit 1",
     )

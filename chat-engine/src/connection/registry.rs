@@ -21,7 +21,8 @@ pub struct ConnectionId(pub u64);
 #[derive(Default)]
 pub struct Registry {
     people: DashMap<UserId, HashMap<ConnectionId, (SessionId, Arc<Outbox>)>>,
-    /// Connections accepted and not yet connected are here only as numbers.
+    /// Those that have not said CONNECT yet.
+    fresh: DashMap<ConnectionId, Arc<Outbox>>,
     next: AtomicU64,
 }
 
@@ -31,8 +32,19 @@ impl Registry {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// A connection that has not said CONNECT yet.
+    pub(super) fn open(&self, id: ConnectionId, outbox: Arc<Outbox>) {
+        self.fresh.insert(id, outbox);
+    }
+
+    /// A connection that never said CONNECT is over.
+    pub(super) fn drop_fresh(&self, id: ConnectionId) {
+        self.fresh.remove(&id);
+    }
+
     pub(super) fn add(&self, user: UserId, session: SessionId, id: ConnectionId, outbox: Arc<Outbox>) {
         self.people.entry(user).or_default().insert(id, (session, outbox));
+        self.fresh.remove(&id);
     }
 
     pub(super) fn remove(&self, user: UserId, id: ConnectionId) {
@@ -52,6 +64,9 @@ impl Registry {
 
     /// Closes every connection.
     pub fn close_all(&self, reason: CloseReason) {
+        for outbox in &self.fresh {
+            outbox.close(reason);
+        }
         for connections in &self.people {
             connections.values().for_each(|(_, outbox)| outbox.close(reason));
         }

@@ -100,8 +100,10 @@ pub(crate) async fn serve(engine: Arc<Engine>, socket: Socket, version: Option<V
     let settings = &engine.settings;
     let limits = Limits { frame_bytes: settings.max_frame_bytes, ..Limits::default() };
     let outbox = Arc::new(Outbox::new(settings.max_queued_bytes));
+    let id = ConnectionId(engine.registry.next_id());
+    engine.registry.open(id, outbox.clone());
     let mut connection = Connection {
-        id: ConnectionId(engine.registry.next_id()),
+        id,
         link: Link::new(socket, outbox.clone()),
         outbox,
         decoder: Decoder::new(limits),
@@ -384,6 +386,7 @@ impl Connection {
     /// Takes the connection out of every room.
     fn leave(&mut self) {
         self.link.end();
+        self.engine.registry.drop_fresh(self.id);
         if let Some(connected) = self.connected.take() {
             self.engine.registry.remove(connected.user, self.id);
             for Subscription { room, id } in connected.subscriptions.into_values() {

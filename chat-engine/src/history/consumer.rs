@@ -122,6 +122,7 @@ impl HistoryConsumer {
             partitions.entry(message.partition()).or_default().push(message);
         }
         for (partition, messages) in partitions {
+            let first = messages.first().map_or(0, Message::offset);
             let last = messages.last().map_or(0, Message::offset);
             let mut records = Vec::with_capacity(messages.len());
             for message in &messages {
@@ -132,7 +133,9 @@ impl HistoryConsumer {
                     }
                 }
             }
-            while let Err(error) = self.write_partition(partition, last.unsigned_abs() + 1, &records).await {
+            while let Err(error) =
+                self.write_partition(partition, first.unsigned_abs(), last.unsigned_abs() + 1, &records).await
+            {
                 tracing::warn!(%error, partition, "history not written, trying again");
                 tokio::time::sleep(RETRY).await;
             }
@@ -141,10 +144,11 @@ impl HistoryConsumer {
         }
     }
 
-    /// Writes what is not a row yet of consecutive records that end before offset `to`.
+    /// Writes what is not a row yet of the records from offset `first` to before `to`.
     async fn write_partition(
         &mut self,
         partition: i32,
+        first: u64,
         to: u64,
         records: &[Arc<crate::record::Record>],
     ) -> sqlx::Result<()> {
@@ -158,8 +162,12 @@ impl HistoryConsumer {
             if to <= next {
                 return Ok(());
             }
-            let first = records.partition_point(|record| record.seq < self.epoch.seq(next));
-            if write(&self.pool, self.epoch, number, next, to, &records[first..]).await? {
+            if next < first {
+                // Kafka no longer has them: they were longer away from PostgreSQL than the log is kept.
+                tracing::error!(partition, from = next, to = first, "records are missing from the history");
+            }
+            let new = records.partition_point(|record| record.seq < self.epoch.seq(next));
+            if write(&self.pool, self.epoch, number, next, to, &records[new..]).await? {
                 self.next.insert(partition, to);
                 return Ok(());
             }

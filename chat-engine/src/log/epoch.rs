@@ -1,11 +1,8 @@
 //! Which log this installation is using. Changing the backend, or the number of partitions, takes the next
 //! epoch, so that `seq` never runs backwards in a room.
 
-use shared::Seq;
+use shared::{Seq, names::locks};
 use sqlx::PgPool;
-
-/// Lets one of several nodes that start at once decide.
-const EPOCH_LOCK: i64 = 0x6d6f_7969_7a61_0002;
 
 /// Who keeps the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +67,8 @@ pub enum EpochError {
 /// The epoch in use with `backend`; a new one if another backend was used last.
 pub async fn current(pool: &PgPool, backend: Backend, partitions: u16) -> Result<Epoch, EpochError> {
     let mut transaction = pool.begin().await?;
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(EPOCH_LOCK).execute(&mut *transaction).await?;
+    // One of several nodes that start at once decides.
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(locks::LOG_EPOCH).execute(&mut *transaction).await?;
     let last: Option<(i16, String, i32)> =
         sqlx::query_as("select epoch, backend, partitions from log_epochs order by epoch desc limit 1")
             .fetch_optional(&mut *transaction)

@@ -127,6 +127,39 @@ local function leave(keys, args)
   return settle(keys, channel, user, active)
 end
 
+-- channel node: the node is dead, nobody reads on it any more. A member falls back to where they came from, or to
+-- their last message: a crash may show a read message as unread, never the other way round.
+local function bury(keys, args)
+  local channel, node = args[1], args[2]
+  for _, user in ipairs(redis.call('HKEYS', keys[2])) do
+    local active = read_active(keys, user)
+    local at = place(active, node)
+    if at then
+      table.remove(active.nodes, at)
+      settle(keys, channel, user, active)
+    end
+  end
+  return redis.status_reply('OK')
+end
+
+-- KEYS: 1 the living nodes (sorted set: node by the time of its last call, in milliseconds)
+-- ARGV: the node, and how long a lease lasts, in milliseconds
+-- Renews the node's lease. Returns whether it still had one, and the nodes that have lost theirs.
+local function renew(keys, args)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local held = redis.call('ZSCORE', keys[1], args[1]) ~= false
+  redis.call('ZADD', keys[1], string.format('%.0f', now), args[1])
+  local lost = redis.call('ZRANGEBYSCORE', keys[1], '-inf', string.format('(%.0f', now - args[2]))
+  return { held and 1 or 0, lost }
+end
+
+-- KEYS: 1 the living nodes
+-- ARGV: a node that is one no longer
+local function strike(keys, args)
+  return redis.call('ZREM', keys[1], args[1])
+end
+
 -- channel, then for each record: seq user effect (sent, joined or left)
 local function tell(keys, args)
   if is_cold(keys) then
@@ -176,6 +209,9 @@ end
 
 redis.register_function('moyiza_enter', enter)
 redis.register_function('moyiza_leave', leave)
+redis.register_function('moyiza_bury', bury)
+redis.register_function('moyiza_renew', renew)
+redis.register_function('moyiza_strike', strike)
 redis.register_function('moyiza_tell', tell)
 redis.register_function('moyiza_snapshot', snapshot)
 redis.register_function('moyiza_begin_load', begin_load)

@@ -7,6 +7,7 @@
 
 mod calls;
 mod feeds;
+mod lease;
 mod load;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use fred::{
 use shared::{RoomId, Seq, UserId};
 use sqlx::PgPool;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -84,7 +85,9 @@ impl RedisReading {
         let rooms = Rooms { client, prefix: prefix.into(), pool, epoch };
         let incarnation =
             Incarnation(getrandom::u64().map_err(|error| RedisError::Answer(error.to_string()))?);
-        let (calls, calling) = calls::start(rooms.clone(), incarnation, journal);
+        let (living, stop) = watch::channel(());
+        let (calls, calling) = calls::start(rooms.clone(), incarnation, journal, living);
+        tokio::spawn(lease::keep(rooms.clone(), incarnation, calls.downgrade(), shards.clone(), stop));
         let feeds = feeds::start(subscriber, rooms.clone(), shards);
         Ok((Self { rooms, calls, feeds }, calling))
     }
@@ -132,6 +135,16 @@ impl Rooms {
     fn keys(&self, room: RoomId) -> Vec<String> {
         let tag = self.tag(room);
         ["positions", "active", "meta", "changes"].map(|key| format!("{tag}:{key}")).into()
+    }
+
+    /// The nodes that hold a lease.
+    fn living(&self) -> String {
+        format!("{}{{nodes}}:living", self.prefix)
+    }
+
+    /// The rooms in which a node has had readers.
+    fn rooms_of(&self, node: &str) -> String {
+        format!("{}{{node:{node}}}:rooms", self.prefix)
     }
 
     fn channel(&self, room: RoomId) -> String {

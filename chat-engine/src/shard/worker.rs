@@ -179,12 +179,8 @@ impl Worker {
             Input::Answer(Answer { room, content: AnswerContent::Page { question, page } }) => {
                 self.page(room, question, page);
             }
-            Input::Resync => {
-                let rooms: Vec<_> = self.rooms.keys().copied().collect();
-                for room in rooms {
-                    self.with_room(room, Room::resync);
-                }
-            }
+            Input::Resync => self.with_every_room(Room::resync),
+            Input::Reassert => self.with_every_room(|room, out| room.reassert(out)),
             Input::Stop => {}
         }
     }
@@ -203,6 +199,13 @@ impl Worker {
         if open.room.is_idle() {
             self.rooms.remove(&id);
             self.deps.reading.forget(id);
+        }
+    }
+
+    fn with_every_room(&mut self, input: impl Fn(&mut Room, &mut Vec<Output>)) {
+        let rooms: Vec<_> = self.rooms.keys().copied().collect();
+        for room in rooms {
+            self.with_room(room, &input);
         }
     }
 

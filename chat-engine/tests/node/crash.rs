@@ -133,6 +133,32 @@ async fn killing_a_node_of_a_cluster_loses_no_acknowledged_message() {
     .await;
 }
 
+#[tokio::test]
+async fn who_read_on_a_dead_node_of_a_cluster_reads_no_more() {
+    with_world_as(Backing::ProcessesOnly, &[], async |world| {
+        let (mut doomed, survivor) = tokio::join!(Node::start(world), Node::start(world));
+        let (anna, bo) = (world.person().await, world.person().await);
+        let room = world.room(&[&anna, &bo]).await;
+        let mut a = Client::connect(survivor.addr, &anna.token).await;
+        a.follow(room).await;
+        let mut b = Client::connect(doomed.addr, &bo.token).await;
+        b.follow(room).await;
+        let read = a.post(room, "둘이 봄").await;
+        a.expect_count(read, 0).await;
+        b.expect_count(read, 0).await;
+        doomed.process.kill().await.unwrap();
+        let unread = a.post(room, "거기 있어?").await;
+        a.expect_count(unread, 1).await;
+        // Bo comes back to the other node, and has read everything.
+        let mut b = Client::connect(survivor.addr, &bo.token).await;
+        b.follow(room).await;
+        a.expect_count(unread, 0).await;
+        a.expect_count(read, 0).await;
+        drop(survivor);
+    })
+    .await;
+}
+
 /// Sends one message after the other: (seq, content) of those that were acknowledged before the node was gone.
 async fn talk(
     mut client: Client,
