@@ -111,6 +111,15 @@ impl Client {
         receipt.headers.first("seq").expect("a SEND's receipt has a seq").parse().expect("a number")
     }
 
+    /// Posts and waits for the receipt; `None` when the node is gone.
+    pub(crate) async fn try_post(&mut self, room: i64, content: &str) -> Option<i64> {
+        let destination = format!("/app/chat/{room}");
+        let body = serde_json::json!({ "content": content }).to_string();
+        self.try_send(Command::Send, &[("destination", &destination), ("receipt", content)], &body).await?;
+        let receipt = self.try_expect(|frame| frame.command == Command::Receipt).await?;
+        Some(receipt.headers.first("seq").unwrap().parse().unwrap())
+    }
+
     /// Posts under a receipt that somebody else waits for.
     pub(crate) async fn post_only(&mut self, room: i64, content: &str, receipt: &str) {
         let destination = format!("/app/chat/{room}");

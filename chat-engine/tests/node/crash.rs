@@ -10,7 +10,6 @@ use std::{
 };
 
 use shared::testing;
-use stomp::Command;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command as Process},
@@ -69,15 +68,7 @@ struct Progress {
 async fn killing_a_node_of_a_cluster_loses_no_acknowledged_message() {
     with_world_as(Backing::ProcessesOnly, &[], async |world| {
         let (mut doomed, survivor) = tokio::join!(Node::start(world), Node::start(world));
-        let mut people = Vec::new();
-        for _ in 0..PEOPLE {
-            people.push(world.person().await);
-        }
-        let mut rooms = Vec::new();
-        for n in 0..ROOMS {
-            let members: Vec<_> = people.iter().skip(n).step_by(ROOMS).collect();
-            rooms.push(world.room(&members).await);
-        }
+        let (people, rooms) = world.crowd(PEOPLE, ROOMS).await;
         let progress = Arc::new(Progress::default());
         let (mut on_doomed, mut on_survivor) = (Vec::new(), Vec::new());
         for (n, person) in people.iter().enumerate() {
@@ -179,15 +170,6 @@ async fn talk(
 }
 
 impl Client {
-    /// Posts and waits for the receipt; `None` when the node is gone.
-    async fn try_post(&mut self, room: i64, content: &str) -> Option<i64> {
-        let destination = format!("/app/chat/{room}");
-        let body = serde_json::json!({ "content": content }).to_string();
-        self.try_send(Command::Send, &[("destination", &destination), ("receipt", content)], &body).await?;
-        let receipt = self.try_expect(|frame| frame.command == Command::Receipt).await?;
-        Some(receipt.headers.first("seq").unwrap().parse().unwrap())
-    }
-
     /// Every message that came, up to the one at `last`: (seq, content).
     async fn seen_up_to(&mut self, last: i64) -> Vec<(i64, String)> {
         let mut seen = Vec::new();

@@ -12,15 +12,7 @@ const PEOPLE: usize = 50;
 const MESSAGES: usize = 1_000;
 
 async fn a_thousand_messages_reach_every_member_once_and_in_order(world: &World) {
-    let mut people = Vec::new();
-    for _ in 0..PEOPLE {
-        people.push(world.person().await);
-    }
-    let mut rooms = Vec::new();
-    for n in 0..ROOMS {
-        let members: Vec<_> = people.iter().skip(n).step_by(ROOMS).collect();
-        rooms.push(world.room(&members).await);
-    }
+    let (people, rooms) = world.crowd(PEOPLE, ROOMS).await;
     let mut clients = Vec::new();
     for (n, person) in people.iter().enumerate() {
         clients.push(world.connect_to(person, rooms[n % ROOMS]).await);

@@ -267,6 +267,19 @@ impl World {
         room
     }
 
+    /// So many people in so many rooms: person i is a member of room i mod `rooms`.
+    pub(crate) async fn crowd(&self, people: usize, rooms: usize) -> (Vec<Person>, Vec<i64>) {
+        let mut crowd = Vec::new();
+        for _ in 0..people {
+            crowd.push(self.person().await);
+        }
+        let mut numbers = Vec::new();
+        for n in 0..rooms {
+            numbers.push(self.room(&crowd.iter().skip(n).step_by(rooms).collect::<Vec<_>>()).await);
+        }
+        (crowd, numbers)
+    }
+
     /// The row that joining writes, before any event tells of it.
     pub(crate) async fn add_row(&self, room: i64, person: &Person) {
         sqlx::query("insert into memberships (meetup_id, user_id, state) values ($1, $2, 'member')")

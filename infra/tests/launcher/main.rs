@@ -3,7 +3,12 @@
 // A test that cannot go on has failed.
 #![allow(clippy::unwrap_used)]
 
+mod acknowledged;
 mod circumstances;
+// The engine's tests have a client.
+#[path = "../../../chat-engine/tests/node/client.rs"]
+#[allow(dead_code)]
+mod client;
 mod cluster;
 mod embedded;
 mod old_postgres;
