@@ -5,6 +5,7 @@
 mod access;
 mod client;
 mod crash;
+mod durable;
 mod load;
 mod protocol;
 mod reading;
