@@ -108,6 +108,18 @@ impl KafkaLog {
         }
     }
 
+    /// Ends when this producer will never send again, and says why: the brokers have lost what its idempotence
+    /// stands on, and only a new producer, with a new start, can go on.
+    pub(crate) async fn broken(&self) -> String {
+        let mut every = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            every.tick().await;
+            if let Some((code, reason)) = self.producer.client().fatal_error() {
+                return format!("{code}: {reason}");
+            }
+        }
+    }
+
     /// Waits until every record has its outcome. Blocks.
     pub fn drain(&self) {
         if let Err(error) = self.producer.flush(Timeout::After(DRAIN)) {

@@ -111,8 +111,9 @@ impl Running {
 
     pub(super) async fn failed(&mut self) -> anyhow::Error {
         let ended = tokio::select! {
-            // Cancel-safe both; and neither is asked again.
+            // Each ends the node: none of them is asked again.
             ended = self.tasks.join_next() => ended,
+            reason = self.log.broken() => return anyhow::anyhow!("the Kafka producer cannot go on: {reason}"),
             () = self.tail.ended() => return anyhow::anyhow!("reading the chat log failed"),
         };
         match ended {
