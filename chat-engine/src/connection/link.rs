@@ -56,6 +56,12 @@ pub(super) struct Link {
     unflushed: Vec<Mark>,
     /// Something was handed to the socket and not flushed.
     dirty: bool,
+    activity: Activity,
+}
+
+/// When something last went over a link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Activity {
     pub(super) last_write: Instant,
     pub(super) last_read: Instant,
 }
@@ -63,7 +69,12 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(socket: Socket, outbox: Arc<Outbox>) -> Self {
         let now = Instant::now();
-        Self { socket, outbox, unflushed: Vec::new(), dirty: false, last_write: now, last_read: now }
+        let activity = Activity { last_write: now, last_read: now };
+        Self { socket, outbox, unflushed: Vec::new(), dirty: false, activity }
+    }
+
+    pub(super) fn activity(&self) -> Activity {
+        self.activity
     }
 
     /// Hands everything due to the socket, which writes it at once.
@@ -101,7 +112,7 @@ impl Link {
                         Poll::Ready(Ok(())) => {
                             if std::mem::take(&mut self.dirty) {
                                 self.unflushed = Vec::new();
-                                self.last_write = Instant::now();
+                                self.activity.last_write = Instant::now();
                             }
                             Poll::Pending
                         }
@@ -121,7 +132,7 @@ impl Link {
                 Poll::Ready(Some(Ok(message))) => message,
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(LinkEvent::Gone),
             };
-            self.last_read = Instant::now();
+            self.activity.last_read = Instant::now();
             if deaf {
                 continue;
             }

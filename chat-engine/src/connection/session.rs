@@ -126,7 +126,7 @@ pub(crate) async fn serve(engine: Arc<Engine>, socket: Socket, version: Option<V
                 connection.stepped(stepped);
                 connection.read_frames();
             }
-            Event::Due => match connection.deadlines.due(&connection.link) {
+            Event::Due => match connection.deadlines.due(connection.link.activity()) {
                 Due::Nothing => {}
                 Due::Beat => connection.outbox.push(Bytes::from_static(frames::HEART_BEAT).into()),
                 Due::Close(reason) => {
@@ -299,7 +299,7 @@ impl Connection {
         let heart_beat = format!("{},{}", HEART_BEAT.can_send_ms, HEART_BEAT.wants_ms);
         self.outbox.push(frames::connected(version, connected.user, &heart_beat).into());
         self.connected = Some(connected);
-        self.deadlines.connected(token_ends, connect.heart_beat, &self.link);
+        self.deadlines.connected(token_ends, connect.heart_beat, self.link.activity());
         Ok(())
     }
 
@@ -380,7 +380,7 @@ impl Connection {
     /// Reads nothing more; the client has a moment to take what is on its way to it.
     fn stop_reading(&mut self) {
         self.deaf = true;
-        self.deadlines.closing(&self.link);
+        self.deadlines.closing(self.link.activity());
     }
 
     /// Takes the connection out of every room.
