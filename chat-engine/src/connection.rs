@@ -11,6 +11,6 @@ mod requests;
 mod session;
 
 pub use close::CloseReason;
-pub use outbox::{Mark, Outbox, Outgoing};
+pub use outbox::{Mark, Outbox, Outgoing, Owed};
 pub use registry::{ConnectionId, Registry};
 pub(crate) use session::serve;

@@ -11,7 +11,7 @@ mod worker;
 
 use std::sync::Arc;
 
-pub use outlet::{Feed, Outlet};
+pub use outlet::{Answer, Feed, Outlet};
 use shared::{RoomId, Seq, UserId};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -61,8 +61,8 @@ pub enum Input {
         before: Seq,
         /// How many at most.
         limit: u16,
-        /// To be answered after the last frame.
-        receipt: Option<stomp::ByteString>,
+        /// Given after the last frame.
+        answer: Answer,
         /// Dropped when the input is taken.
         taken: oneshot::Sender<()>,
     },
@@ -94,7 +94,7 @@ pub enum Input {
     /// The authority has forgotten who reads on this node: every room says it again.
     Reassert,
     /// The answer to a shard's own question.
-    Answer(worker::Answer),
+    Answer(worker::Fetched),
     /// End, once everything before this is done.
     Stop,
 }

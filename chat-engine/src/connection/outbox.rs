@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -44,11 +45,23 @@ pub struct Outbox {
 struct State {
     queue: VecDeque<Outgoing>,
     queued_bytes: usize,
-    /// SENDs whose fate is not known yet.
-    appending: usize,
+    /// Answers that the client is owed: what it asked for is still being done.
+    owed: usize,
     closing: Option<CloseReason>,
     /// Records that were queued and never written: each subscription's first.
     unwritten: HashMap<SubscriberId, Seq>,
+}
+
+/// An answer that a client is owed. Whoever has it queues the answer and drops it; DISCONNECT waits for all.
+#[derive(Debug)]
+#[must_use = "dropped, the answer counts as given"]
+pub struct Owed(Arc<Outbox>);
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.0.state.lock().owed -= 1;
+        self.0.task.wake();
+    }
 }
 
 /// What the connection's task does next.
@@ -101,20 +114,15 @@ impl Outbox {
         self.task.wake();
     }
 
-    /// A SEND is on its way to the log; [`append_ended`](Self::append_ended) follows.
-    pub(super) fn append_started(&self) {
-        self.state.lock().appending += 1;
+    /// Something is being done for the client, until the result is dropped.
+    pub(super) fn owe(self: &Arc<Self>) -> Owed {
+        self.state.lock().owed += 1;
+        Owed(self.clone())
     }
 
-    /// A SEND's fate is known, and what there is to tell of it is queued.
-    pub(super) fn append_ended(&self) {
-        self.state.lock().appending -= 1;
-        self.task.wake();
-    }
-
-    /// The SENDs whose fate is not known.
-    pub(super) fn appending(&self) -> usize {
-        self.state.lock().appending
+    /// Whether nothing is being done for the client any more, and everything there is to tell of it is queued.
+    pub(super) fn is_settled(&self) -> bool {
+        self.state.lock().owed == 0
     }
 
     /// Whether the client has been too slow. Asked before the socket, which is full then; the task is woken for it.

@@ -117,7 +117,13 @@ impl Following {
             let value = subscribe.headers.first("ack").cloned().unwrap_or_default();
             return Err(Refusal::Header { header: "ack", value, expected: "only auto is supported".into() });
         }
-        let history = number(&subscribe.headers, "history", &page_range(), |text| {
+        if let Some(value) = subscribe.headers.first("after").cloned() {
+            // Not to be passed over in silence: the client would believe that it has missed nothing.
+            let expected = "resuming is not supported yet, ask for history".into();
+            return Err(Refusal::Header { header: "after", value, expected });
+        }
+        let expected = format!("expected 0 to {MAX_PAGE}");
+        let history = number(&subscribe.headers, "history", &expected, |text| {
             if text == "0" { Some(0) } else { page_size(text) }
         })?;
         Ok(Self { room, feed, history: history.unwrap_or(0) })

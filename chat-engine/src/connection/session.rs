@@ -31,7 +31,7 @@ use crate::{
     engine::Engine,
     record::Draft,
     room::{Subscriber, SubscriberId},
-    shard::{Feed, Input, Outlet},
+    shard::{Answer, Feed, Input, Outlet},
 };
 
 /// Something slow that the client is waiting for. Nothing more is read from it meanwhile.
@@ -88,7 +88,7 @@ struct Connection {
     /// The sub-protocol agreed on in the handshake; without one, `accept-version` decides.
     version: Option<Version>,
     step: Option<Step>,
-    /// DISCONNECT came; its receipt waits for the fate of every SEND before it.
+    /// DISCONNECT came; its receipt waits for the answer to everything before it.
     disconnecting: Option<Disconnecting>,
     /// Nothing more is read: an ERROR or a close is on its way.
     deaf: bool,
@@ -160,7 +160,7 @@ impl Connection {
             self.step = None;
             return Poll::Ready(Event::Stepped(stepped));
         }
-        if self.disconnecting.is_some() && self.outbox.appending() == 0 {
+        if self.disconnecting.is_some() && self.step.is_none() && self.outbox.is_settled() {
             if let Some(receipt) = self.disconnecting.take().and_then(|disconnecting| disconnecting.receipt) {
                 self.outbox.push(frames::receipt(&receipt, None).into());
             }
@@ -318,13 +318,15 @@ impl Connection {
                     .map(|(_, subscription)| *subscription)
                     .ok_or_else(|| Refusal::Protocol("history needs a subscription to the room".into()))?;
                 let id = subscription.id;
-                self.ask(room, |taken| Input::History { room, id, before, limit, receipt, taken });
+                let answer = Answer { receipt, owed: self.outbox.owe() };
+                self.ask(room, |taken| Input::History { room, id, before, limit, answer, taken });
             }
             Checked::Subscribe(Following { room, feed, history }, name, receipt) => {
                 let id = SubscriberId(self.engine.registry.next_id());
                 connected.subscriptions.insert(name.clone(), Subscription { room, id });
                 let subscriber = Subscriber { id, user: connected.user, reads: feed == Feed::Chat };
-                let outlet = Outlet { outbox: self.outbox.clone(), subscription: name, feed, receipt };
+                let answer = Some(Answer { receipt, owed: self.outbox.owe() });
+                let outlet = Outlet { outbox: self.outbox.clone(), subscription: name, feed, answer };
                 self.ask(room, |taken| Input::Subscribe { room, subscriber, outlet, history, taken });
             }
         }
@@ -343,8 +345,7 @@ impl Connection {
     }
 
     fn append(&mut self, draft: Draft, receipt: Option<ByteString>) {
-        let outbox = self.outbox.clone();
-        outbox.append_started();
+        let (outbox, owed) = (self.outbox.clone(), self.outbox.owe());
         let done = move |outcome: Result<shared::Seq, crate::log::AppendError>| {
             match (outcome, receipt) {
                 (Ok(seq), Some(receipt)) => outbox.push(frames::receipt(&receipt, Some(seq)).into()),
@@ -354,7 +355,7 @@ impl Connection {
                     outbox.close(CloseReason::Refused);
                 }
             }
-            outbox.append_ended();
+            drop(owed);
         };
         self.engine.log.append(draft, Box::new(done));
     }

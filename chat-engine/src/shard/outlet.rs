@@ -8,7 +8,7 @@ use shared::{RoomId, Seq};
 use stomp::{ByteString, MessageTemplate, Version};
 
 use crate::{
-    connection::{Outbox, Outgoing},
+    connection::{Outbox, Outgoing, Owed, frames},
     room::{Counted, ReadRange, SubscriberId},
 };
 
@@ -39,8 +39,27 @@ pub struct Outlet {
     pub subscription: ByteString,
     /// What it follows.
     pub feed: Feed,
-    /// To be answered when it has been added.
+    /// Given when it has been added.
+    pub answer: Option<Answer>,
+}
+
+/// What a client waits for: a RECEIPT, if it asked for one, and in any case that its request is done.
+#[derive(Debug)]
+pub struct Answer {
+    /// The RECEIPT's id.
     pub receipt: Option<ByteString>,
+    /// Dropped when everything is queued.
+    pub owed: Owed,
+}
+
+impl Answer {
+    /// Says that the request is done.
+    pub(super) fn give(self, outbox: &Outbox) {
+        if let Some(receipt) = self.receipt {
+            outbox.push(frames::receipt(&receipt, None).into());
+        }
+        drop(self.owed);
+    }
 }
 
 impl Outlet {

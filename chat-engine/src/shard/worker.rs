@@ -8,16 +8,15 @@ use std::{
 
 use shared::{RoomId, Seq};
 use sqlx::PgPool;
-use stomp::ByteString;
 use tokio::sync::mpsc;
 
 use super::{
-    Input, Outlet,
+    Answer, Input, Outlet,
     outlet::{ReadBody, Variants, with_record_headers},
     tail::Tail,
 };
 use crate::{
-    connection::{CloseReason, frames},
+    connection::CloseReason,
     history::{self, Page},
     log::{epoch::Epoch, partition_of},
     reading::{Reading, Snapshot},
@@ -28,24 +27,24 @@ use crate::{
 /// Between two attempts to fetch a room's positions.
 const SNAPSHOT_RETRY: Duration = Duration::from_millis(200);
 
-/// The answer to something a shard asked outside.
-pub struct Answer {
+/// What a shard asked for outside has come.
+pub struct Fetched {
     room: RoomId,
-    content: AnswerContent,
+    content: FetchedContent,
 }
 
-enum AnswerContent {
+enum FetchedContent {
     Snapshot(Snapshot),
     Page { question: PageQuestion, page: sqlx::Result<Page> },
 }
 
 /// Whose history is being read, and which.
-#[derive(Clone)]
 struct PageQuestion {
     subscriber: SubscriberId,
     before: Seq,
     limit: u16,
-    receipt: Option<ByteString>,
+    /// Nobody is answered for the history that a SUBSCRIBE asks for: it is answered when it has been added.
+    answer: Option<Answer>,
 }
 
 /// What a shard works with.
@@ -144,7 +143,7 @@ impl Worker {
                     let before = Seq::from_raw(i64::MAX).unwrap_or_default();
                     self.read_page(
                         room,
-                        PageQuestion { subscriber: id, before, limit: history, receipt: None },
+                        PageQuestion { subscriber: id, before, limit: history, answer: None },
                     );
                 }
             }
@@ -154,9 +153,9 @@ impl Worker {
                 let reached = open.outlets.remove(&id).and_then(|outlet| outlet.outbox.reached(id));
                 self.with_room(room, |room, out| room.unsubscribe(id, reached, out));
             }
-            Input::History { room, id, before, limit, receipt, taken } => {
+            Input::History { room, id, before, limit, answer, taken } => {
                 drop(taken);
-                self.read_page(room, PageQuestion { subscriber: id, before, limit, receipt });
+                self.read_page(room, PageQuestion { subscriber: id, before, limit, answer: Some(answer) });
             }
             Input::Expel { room, user, reason } => {
                 let Some(open) = self.rooms.get(&room) else { return };
@@ -173,10 +172,10 @@ impl Worker {
                 let partitions = self.deps.epoch.partitions;
                 self.tail.trim(before, |room| partition_of(room, partitions) == partition);
             }
-            Input::Answer(Answer { room, content: AnswerContent::Snapshot(snapshot) }) => {
+            Input::Answer(Fetched { room, content: FetchedContent::Snapshot(snapshot) }) => {
                 self.with_room(room, |room, out| room.snapshot(snapshot, Instant::now(), out));
             }
-            Input::Answer(Answer { room, content: AnswerContent::Page { question, page } }) => {
+            Input::Answer(Fetched { room, content: FetchedContent::Page { question, page } }) => {
                 self.page(room, question, page);
             }
             Input::Resync => self.with_every_room(Room::resync),
@@ -226,14 +225,14 @@ impl Worker {
         let (partition, answers) = (self.partition(room), self.deps.answers.clone());
         tokio::spawn(async move {
             let page = history::page(&pool, epoch, partition, room, question.before, question.limit).await;
-            let content = AnswerContent::Page { question, page };
-            let _ = answers.send(Input::Answer(Answer { room, content }));
+            let content = FetchedContent::Page { question, page };
+            let _ = answers.send(Input::Answer(Fetched { room, content }));
         });
     }
 
     fn page(&mut self, room: RoomId, question: PageQuestion, page: sqlx::Result<Page>) {
         self.tail.release(room);
-        let PageQuestion { subscriber, before, limit, receipt } = question;
+        let PageQuestion { subscriber, before, limit, answer } = question;
         let Some(open) = self.rooms.get(&room) else { return };
         let Some(outlet) = open.outlets.get(&subscriber).or_else(|| open.arriving.get(&subscriber)) else {
             return;
@@ -249,8 +248,8 @@ impl Worker {
         let outbox = outlet.outbox.clone();
         let records = self.tail.complete(room, page, before, open.room.head(), usize::from(limit));
         self.with_room(room, |room, out| room.history(subscriber, records, out));
-        if let Some(receipt) = receipt {
-            outbox.push(frames::receipt(&receipt, None).into());
+        if let Some(answer) = answer {
+            answer.give(&outbox);
         }
     }
 }
@@ -276,8 +275,8 @@ fn carry_out(deps: &Deps, open: &mut Open, output: Output) {
         }
         Output::Added(id) => {
             let Some(mut outlet) = open.arriving.remove(&id) else { return };
-            if let Some(receipt) = outlet.receipt.take() {
-                outlet.outbox.push(frames::receipt(&receipt, None).into());
+            if let Some(answer) = outlet.answer.take() {
+                answer.give(&outlet.outbox);
             }
             open.outlets.insert(id, outlet);
         }
@@ -287,8 +286,8 @@ fn carry_out(deps: &Deps, open: &mut Open, output: Output) {
                 loop {
                     match reading.snapshot(room).await {
                         Ok(snapshot) => {
-                            let content = AnswerContent::Snapshot(snapshot);
-                            let _ = answers.send(Input::Answer(Answer { room, content }));
+                            let content = FetchedContent::Snapshot(snapshot);
+                            let _ = answers.send(Input::Answer(Fetched { room, content }));
                             return;
                         }
                         Err(error) => {

@@ -36,7 +36,7 @@ async fn a_frame_that_cannot_be_done_is_named(world: &World) {
         (
             format!("SUBSCRIBE\nid:1\ndestination:/chat/{room}\nhistory:201\n\n\0"),
             "bad header",
-            "the header \"history\" is \"201\": expected 1 to 200",
+            "the header \"history\" is \"201\": expected 0 to 200",
         ),
     ];
     for (frame, title, text) in cases {

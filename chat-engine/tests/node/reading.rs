@@ -43,9 +43,10 @@ async fn counts_survive_a_restart(world: &World) {
     let (anna, bo) = (world.person().await, world.person().await);
     let room = world.room(&[&anna, &bo]).await;
     let mut a = world.connect_to(&anna, room).await;
-    let b = world.connect_to(&bo, room).await;
+    let mut b = world.connect_to(&bo, room).await;
     let read = a.post(room, "둘이 봄").await;
     a.expect_count(read, 0).await;
+    b.expect_count(read, 0).await;
     b.disconnect().await;
     let unread = a.post(room, "혼자 봄").await;
     a.expect_count(unread, 1).await;
