@@ -10,11 +10,11 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time::Instant};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message,
+        Error, Message,
         protocol::{
             CloseFrame,
             frame::{
@@ -40,6 +40,10 @@ pub(crate) type Socket = WebSocketStream<TcpStream>;
 pub(super) enum LinkEvent {
     /// The peer said this.
     Received(Bytes),
+    /// The peer broke RFC 6455, or sent more than is allowed; nothing more can be read.
+    Unreadable(String),
+    /// The peer closes.
+    PeerCloses,
     /// A close is on its way through the outbox, and the peer does not take what is before it.
     CloseWaits,
     /// Everything before the close is written.
@@ -56,6 +60,7 @@ pub(super) struct Link {
     unflushed: Vec<Mark>,
     /// Something was handed to the socket and not flushed.
     dirty: bool,
+    unreadable: bool,
     activity: Activity,
 }
 
@@ -70,7 +75,7 @@ impl Link {
     pub(super) fn new(socket: Socket, outbox: Arc<Outbox>) -> Self {
         let now = Instant::now();
         let activity = Activity { last_write: now, last_read: now };
-        Self { socket, outbox, unflushed: Vec::new(), dirty: false, activity }
+        Self { socket, outbox, unflushed: Vec::new(), dirty: false, unreadable: false, activity }
     }
 
     pub(super) fn activity(&self) -> Activity {
@@ -130,6 +135,14 @@ impl Link {
             let message = match pin!(&mut self.socket).poll_next(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(message))) => message,
+                Poll::Ready(Some(Err(
+                    error @ (Error::Capacity(_) | Error::Protocol(_) | Error::Utf8(_)),
+                ))) if !self.unreadable => {
+                    self.unreadable = true;
+                    return Poll::Ready(LinkEvent::Unreadable(error.to_string()));
+                }
+                // Nothing comes from a socket that cannot be read, not even its end: the deadline is near.
+                Poll::Ready(_) if self.unreadable => return Poll::Pending,
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(LinkEvent::Gone),
             };
             self.activity.last_read = Instant::now();
@@ -139,7 +152,7 @@ impl Link {
             match message {
                 Message::Text(text) => return Poll::Ready(LinkEvent::Received(text.into())),
                 Message::Binary(bytes) => return Poll::Ready(LinkEvent::Received(bytes)),
-                Message::Close(_) => return Poll::Ready(LinkEvent::Gone),
+                Message::Close(_) => return Poll::Ready(LinkEvent::PeerCloses),
                 // tungstenite answers pings itself.
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
@@ -158,10 +171,25 @@ impl Link {
     pub(super) async fn close(mut self, reason: CloseReason) {
         let frame = CloseFrame { code: reason.code(), reason: reason.text().into() };
         let closing = async {
-            if self.socket.close(Some(frame)).await.is_ok() {
+            if self.socket.close(Some(frame)).await.is_err() {
+                return;
+            }
+            if self.unreadable {
+                // What the client goes on sending is taken and thrown away: a socket that is closed with bytes in
+                // it is reset, and the client never sees why.
+                let mut discarded = [0; 4096];
+                while self.socket.get_mut().read(&mut discarded).await.is_ok_and(|read| read > 0) {}
+            } else {
                 while let Some(Ok(_)) = poll_fn(|context| pin!(&mut self.socket).poll_next(context)).await {}
             }
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+    }
+
+    /// Answers the peer's close (RFC 6455 §5.5.1).
+    pub(super) async fn answer_close(mut self) {
+        // tungstenite has queued the answer.
+        let flushed = poll_fn(|context| pin!(&mut self.socket).poll_flush(context));
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, flushed).await;
     }
 }

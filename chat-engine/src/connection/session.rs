@@ -58,6 +58,16 @@ enum Event {
     Due,
 }
 
+/// How a connection ends.
+enum End {
+    /// The engine closes it.
+    Closed(CloseReason),
+    /// The client closes it.
+    PeerCloses,
+    /// There is nobody to close it with.
+    Gone,
+}
+
 /// A client that said CONNECT.
 struct Connected {
     user: UserId,
@@ -116,7 +126,7 @@ pub(crate) async fn serve(engine: Arc<Engine>, socket: Socket, version: Option<V
         deadlines: Deadlines::new(Duration::from_millis(settings.connect_timeout_ms)),
         engine,
     };
-    let reason = loop {
+    let end = loop {
         match poll_fn(|context| connection.poll(context)).await {
             Event::Link(LinkEvent::Received(bytes)) => {
                 connection.input = bytes;
@@ -133,16 +143,20 @@ pub(crate) async fn serve(engine: Arc<Engine>, socket: Socket, version: Option<V
                     connection.outbox.close(reason);
                     connection.stop_reading();
                 }
-                Due::GiveUp => break None,
+                Due::GiveUp => break End::Gone,
             },
             Event::Link(LinkEvent::CloseWaits) => connection.stop_reading(),
-            Event::Link(LinkEvent::Close(reason)) => break Some(reason),
-            Event::Link(LinkEvent::Gone) => break None,
+            Event::Link(LinkEvent::Unreadable(error)) => connection.refuse(&Refusal::Protocol(error), None),
+            Event::Link(LinkEvent::Close(reason)) => break End::Closed(reason),
+            Event::Link(LinkEvent::PeerCloses) => break End::PeerCloses,
+            Event::Link(LinkEvent::Gone) => break End::Gone,
         }
     };
     connection.leave();
-    if let Some(reason) = reason {
-        connection.link.close(reason).await;
+    match end {
+        End::Closed(reason) => connection.link.close(reason).await,
+        End::PeerCloses => connection.link.answer_close().await,
+        End::Gone => {}
     }
 }
 

@@ -244,6 +244,21 @@ impl Client {
         (message, String::from_utf8(frame.body.to_vec()).expect("text"))
     }
 
+    /// Closes the WebSocket; whether the server did so too.
+    #[allow(dead_code, reason = "not every test that has a client closes it")]
+    pub(crate) async fn close(mut self) -> bool {
+        self.socket.close(None).await.expect("the socket takes a close");
+        loop {
+            let message =
+                tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("an answer in time");
+            match message {
+                Some(Ok(Message::Close(_))) => return true,
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return false,
+            }
+        }
+    }
+
     /// Leaves politely: every SEND before it has its outcome.
     pub(crate) async fn disconnect(mut self) {
         self.send(Command::Disconnect, &[("receipt", "bye")], "").await;

@@ -48,6 +48,40 @@ async fn a_frame_that_cannot_be_done_is_named(world: &World) {
     }
 }
 
+async fn a_frame_beyond_the_limit_is_refused_and_not_reset(world: &World) {
+    let anna = world.person().await;
+    let room = world.room(&[&anna]).await;
+    let mut client = world.connect(&anna).await;
+    client.send_raw(&format!("SEND\ndestination:/app/chat/{room}\n\n{}\0", "x".repeat(300_000))).await;
+    let (title, text) = client.expect_only_error().await;
+    assert_eq!(title, "protocol violation");
+    assert!(text.contains("too long") && text.contains("65536"), "{text}");
+}
+
+async fn a_close_is_answered(world: &World) {
+    let anna = world.person().await;
+    let client = world.connect(&anna).await;
+    assert!(client.close().await, "the server answers with a close of its own");
+}
+
+async fn disconnect_waits_for_history_and_subscriptions(world: &World) {
+    let anna = world.person().await;
+    let room = world.room(&[&anna]).await;
+    world.connect(&anna).await.post(room, "먼저").await;
+    let mut client = world.connect(&anna).await;
+    let destination = format!("/chat/{room}");
+    let headers = [("id", "s"), ("destination", &*destination), ("history", "5"), ("receipt", "s")];
+    client.send(Command::Subscribe, &headers, "").await;
+    let history = format!("/app/history/{room}");
+    client.send(Command::Send, &[("destination", &*history), ("receipt", "h")], "").await;
+    client.send(Command::Disconnect, &[("receipt", "bye")], "").await;
+    let mut receipts = Vec::new();
+    while let Some(frame) = client.next().await {
+        receipts.extend(frame.headers.first("receipt-id").map(ToString::to_string));
+    }
+    assert_eq!(receipts, ["s", "h", "bye"]);
+}
+
 async fn an_error_names_the_frame_that_caused_it(world: &World) {
     let anna = world.person().await;
     let mut client = world.connect(&anna).await;
@@ -124,6 +158,9 @@ async fn a_client_that_does_not_read_is_closed_and_the_others_go_on() {
 crate::world::on_both_backends!(
     a_frame_that_cannot_be_done_is_named,
     an_error_names_the_frame_that_caused_it,
+    a_frame_beyond_the_limit_is_refused_and_not_reset,
+    a_close_is_answered,
+    disconnect_waits_for_history_and_subscriptions,
     the_first_frame_is_connect,
     frames_may_be_split_and_packed,
     disconnect_waits_for_every_send,
