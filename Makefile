@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+# Where cargo builds.
+target := $(or $(CARGO_TARGET_DIR),target)
+
 web_sources := $(shell find web/src web/public web/index.html web/package.json web/vite.config.ts \
 	web/tsconfig.json -type f 2>/dev/null)
 
@@ -14,12 +17,12 @@ help: ## Show this list
 .PHONY: run
 run: tools web ## Build and start everything in one process; Ctrl-C stops it
 	@cargo build --release --package moyiza
-	@exec target/release/moyiza run
+	@exec "$(target)/release/moyiza" run
 
 .PHONY: cluster
 cluster: tools web ## Build and start two engine and two api nodes on PostgreSQL, Redis and Kafka
 	@cargo build --release --package moyiza --package api --package chat-engine
-	@exec target/release/moyiza cluster
+	@exec "$(target)/release/moyiza" cluster
 
 .PHONY: test
 test: tools web ## Check everything, with real servers and a browser

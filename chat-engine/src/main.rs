@@ -10,6 +10,9 @@ use shared::{
 use tokio::signal::unix::{SignalKind, signal};
 
 /// One node of the chat engine, on PostgreSQL, Kafka and Redis. (`moyiza` runs everything in one process.)
+///
+/// Every setting can also be given in the environment or in moyiza.toml where it is started; the command line comes
+/// first, then the environment, then the file.
 #[derive(Parser)]
 #[command(name = "chat-engine", version)]
 struct Arguments {

@@ -54,7 +54,7 @@ rust_tests() {
     fi
     cargo build --workspace --bins &&
         cargo test --workspace --no-run &&
-        target/debug/moyiza with-servers "${servers[@]}" -- \
+        "${CARGO_TARGET_DIR:-target}/debug/moyiza" with-servers "${servers[@]}" -- \
             cargo test --workspace --no-fail-fast -- "${tests[@]}" 2>&1 | tee "$reports/rust"
 }
 

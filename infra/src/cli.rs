@@ -10,7 +10,8 @@ use crate::with_servers::WithServers;
 /// Moyiza: hobby meetups with a chat room each.
 ///
 /// Without a command it runs everything in one process, as `moyiza run` does. Every setting can also be given in
-/// the environment or in moyiza.toml.
+/// the environment or in moyiza.toml where it is started; the command line comes first, then the environment, then
+/// the file.
 #[derive(Debug, Parser)]
 #[command(name = "moyiza", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -63,6 +64,13 @@ pub struct Run {
     /// The engine's.
     #[command(flatten)]
     pub engine: EngineSettings,
+}
+
+impl Run {
+    /// Whether a first start plants people whose passwords everybody knows: never outside development mode.
+    pub fn plants_demo(&self) -> bool {
+        !self.no_demo && self.common.development
+    }
 }
 
 /// What to make, and where to write how to use it.

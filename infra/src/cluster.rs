@@ -9,7 +9,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
+use chat_engine::{
+    log::{Log, epoch, kafka},
+    record::Draft,
+};
 use rustix::process::Signal;
+use shared::names::Topics;
+use sqlx::PgPool;
 
 use self::node::Node;
 use crate::{
@@ -96,6 +102,23 @@ impl Plan {
     }
 }
 
+/// The value of one of the shared variables.
+fn variable<'a>(variables: &'a [(String, String)], name: &str) -> &'a str {
+    variables.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+}
+
+/// Posts straight to the log: no engine runs in this process.
+async fn say(database: &PgPool, brokers: &str, plan: &Plan, sayings: [demo::Saying; 6]) -> Result<()> {
+    let topics = Topics::new(&*plan.run.common.prefix);
+    let epoch = epoch::current(database, epoch::Backend::Kafka, plan.run.engine.log_partitions).await?;
+    kafka::ensure(brokers, &topics, epoch).await?;
+    let log = Log::Kafka(kafka::KafkaLog::new(brokers, &topics, epoch)?);
+    for (room, sender, content) in sayings {
+        log.append_durably(Draft::message(room, sender, None, content)).await?;
+    }
+    Ok(())
+}
+
 /// What runs, as far as it has been started.
 #[derive(Debug, Default)]
 struct Parts {
@@ -131,8 +154,10 @@ impl Parts {
                 .await?;
         }
         let database = self.database.as_ref().context("the database was started first")?;
-        if !plan.run.no_demo {
-            demo::plant(&database.pool, None).await.context("cannot plant the demo data")?;
+        if plan.run.plants_demo() {
+            let brokers = variable(&shared, "MOYIZA_KAFKA_BROKERS");
+            let say = async |sayings| say(&database.pool, brokers, plan, sayings).await;
+            demo::plant(&database.pool, say).await.context("cannot plant the demo data")?;
         }
         instance.write(&Record {
             mode: Mode::Cluster,

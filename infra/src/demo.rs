@@ -5,15 +5,14 @@ use api::seed::Demo;
 use shared::{RoomId, UserId};
 use sqlx::PgPool;
 
-/// Plants the demo, if the instance has nobody yet, and prints how to log in. Its people have something to say
-/// where an engine runs in this process.
-pub async fn plant(database: &PgPool, engine: Option<&chat_engine::Running>) -> Result<()> {
+/// Something that somebody says in a room.
+pub type Saying = (RoomId, UserId, &'static str);
+
+/// Plants the demo, if the instance has nobody yet, lets `say` post what its people have said so far, and prints how
+/// to log in.
+pub async fn plant(database: &PgPool, say: impl AsyncFnOnce([Saying; 6]) -> Result<()>) -> Result<()> {
     let Some(demo) = api::seed::demo(database).await? else { return Ok(()) };
-    if let Some(engine) = engine {
-        for (room, sender, content) in talk(&demo) {
-            engine.post(room, sender, content).await.context("a message was refused")?;
-        }
-    }
+    say(talk(&demo)).await.context("the demo's people cannot talk")?;
     println!("Three people live here already. Log in as:");
     for person in &demo.people {
         println!("  {}  {}  ({})", person.email, person.password, person.nickname);
@@ -22,7 +21,7 @@ pub async fn plant(database: &PgPool, engine: Option<&chat_engine::Running>) -> 
 }
 
 /// What they have said so far. Each is a member of the room they speak in.
-fn talk(demo: &Demo) -> [(RoomId, UserId, &'static str); 6] {
+fn talk(demo: &Demo) -> [Saying; 6] {
     let [mina, junho, seoyeon] = [&demo.people[0], &demo.people[1], &demo.people[2]].map(|person| person.id);
     [
         (demo.club, mina, "어서 오세요! 목요일 아침 6시 30분, 여의나루역 2번 출구에서 만나요 🙌"),

@@ -118,8 +118,14 @@ impl Services {
         let engine = chat_engine::start(settings, pool(), backend).await?;
         let settings = api::Settings { api: run.api.clone(), common: common() };
         let api = api::start(settings, pool(), api::EventSink::Local(events)).await?;
-        if !run.no_demo {
-            demo::plant(&database.pool, Some(&engine)).await.context("cannot plant the demo data")?;
+        if run.plants_demo() {
+            let say = async |sayings| {
+                for (room, sender, content) in sayings {
+                    engine.post(room, sender, content).await?;
+                }
+                Ok(())
+            };
+            demo::plant(&database.pool, say).await.context("cannot plant the demo data")?;
         }
         instance.write(&Record {
             mode: Mode::Embedded,

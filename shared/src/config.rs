@@ -27,10 +27,10 @@ pub struct CommonSettings {
     /// Connections to PostgreSQL that one process opens at most
     #[arg(long, env = "MOYIZA_DATABASE_CONNECTIONS", default_value_t = 16)]
     pub database_connections: u32,
-    /// Kafka brokers, as `host:port,host:port`; without them the log is in-process
+    /// Kafka brokers, as `host:port,host:port` (what runs alone needs them; `moyiza run` does without)
     #[arg(long, env = "MOYIZA_KAFKA_BROKERS")]
     pub kafka_brokers: Option<String>,
-    /// Redis, as `redis://host:port`; without it the reading state is in memory
+    /// Redis, as `redis://host:port` (an engine that runs alone needs it; `moyiza run` does without)
     #[arg(long, env = "MOYIZA_REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
     /// Begins the name of every Kafka topic and consumer group and every Redis key, to keep installations apart
@@ -40,7 +40,11 @@ pub struct CommonSettings {
     #[arg(long, env = "MOYIZA_DEVELOPMENT", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub development: bool,
     /// What is logged, as in `info,chat_engine=debug` (`RUST_LOG` overrides it)
-    #[arg(long, env = "MOYIZA_LOG", default_value = "info")]
+    #[arg(
+        long,
+        env = "MOYIZA_LOG",
+        default_value = "info,sqlx=warn,sqlx::postgres::notice=error,actix_server=warn"
+    )]
     pub log: String,
     /// How log lines look
     #[arg(long, env = "MOYIZA_LOG_FORMAT", value_enum, default_value_t)]
@@ -52,7 +56,7 @@ pub struct CommonSettings {
 #[command(next_help_heading = "Api settings")]
 pub struct ApiSettings {
     /// Where the api and the web page listen
-    #[arg(long, env = "MOYIZA_API_ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "MOYIZA_API_ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     pub api_addr: SocketAddr,
     /// The engine's WebSocket as browsers reach it [default: port 8081 on the host of the page]
     #[arg(long, env = "MOYIZA_ENGINE_URL")]
@@ -70,10 +74,10 @@ pub struct ApiSettings {
 #[command(next_help_heading = "Engine settings")]
 pub struct EngineSettings {
     /// Where the engine listens for WebSocket and HTTP
-    #[arg(long, env = "MOYIZA_ENGINE_ADDR", default_value = "127.0.0.1:8081")]
+    #[arg(long, env = "MOYIZA_ENGINE_ADDR", default_value = "127.0.0.1:8081", value_parser = address)]
     pub engine_addr: SocketAddr,
     /// Web pages that may open a WebSocket, as `scheme://host:port,…`; `*` for any [default: localhost,
-    /// 127.0.0.1 and `[::1]` on the api's port]
+    /// 127.0.0.1 and `[::1]` on port 8080, or where the launcher put the api]
     #[arg(long, env = "MOYIZA_ORIGINS", value_delimiter = ',')]
     pub origins: Vec<String>,
     /// Partitions of the chat log; a change needs a new epoch
@@ -106,6 +110,12 @@ pub struct LauncherSettings {
     /// Where fetched servers are kept
     #[arg(long, env = "MOYIZA_SERVERS_DIR", default_value = ".servers")]
     pub servers_dir: PathBuf,
+}
+
+/// An address to listen on; `localhost` is a name for 127.0.0.1.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.replacen("localhost:", "127.0.0.1:", 1);
+    numeric.parse().map_err(|_| "expected an IP address and a port, as in 127.0.0.1:8080".to_owned())
 }
 
 /// Everything there is to set, to know every name.
@@ -266,7 +276,7 @@ mod tests {
         for (file, named) in [
             ("api_adr = 1", "unknown setting `api_adr`"),
             ("log_partitions = 0", "--log-partitions"),
-            ("engine_addr = \"here\"", "--engine-addr"),
+            ("engine_addr = \"here\"", "expected an IP address and a port"),
             ("origins = [1]", "`origins` is a list of something else than texts"),
             ("origins = { a = 1 }", "`origins` cannot be a table"),
             ("origins = ", "TOML parse error"),

@@ -39,9 +39,16 @@ pub enum Keep {
 #[derive(Debug)]
 pub struct Postgres {
     child: Child,
-    directory: PathBuf,
+    log: Log,
     port: u16,
     password: Option<String>,
+}
+
+/// The server's log, from this start on: what it said before says nothing about now.
+#[derive(Debug)]
+struct Log {
+    path: PathBuf,
+    from: u64,
 }
 
 impl Postgres {
@@ -70,9 +77,10 @@ impl Postgres {
         loop {
             attempts += 1;
             let [port] = port::free()?;
-            let child = launch(binaries, &user, &directory, &data, port, keep).await?;
-            match wait_ready(&child, &data, &directory).await {
-                Ok(()) => return Ok(Self { child, directory, port, password }),
+            let log = Log::open(&directory);
+            let child = launch(binaries, &user, &log.path, &data, port, keep).await?;
+            match wait_ready(&child, &data, &log).await {
+                Ok(()) => return Ok(Self { child, log, port, password }),
                 // Somebody else took the port in between.
                 Err(error) if attempts < 4 && format!("{error:#}").contains("could not") => {
                     tracing::debug!(%error, "starting PostgreSQL again");
@@ -91,7 +99,7 @@ impl Postgres {
     /// Waits until it has ended by itself, and says why.
     pub async fn failed(&self) -> anyhow::Error {
         match self.child.wait().await {
-            Ok(status) => anyhow!("PostgreSQL ended by itself ({status}): {}", last_words(&self.directory)),
+            Ok(status) => anyhow!("PostgreSQL ended by itself ({status}): {}", self.log.last_words()),
             Err(error) => error,
         }
     }
@@ -150,12 +158,12 @@ fn random_password() -> Result<String> {
 async fn launch(
     binaries: &Binaries,
     user: &RunAs,
-    directory: &Path,
+    log: &Path,
     data: &Path,
     port: u16,
     keep: Keep,
 ) -> Result<Child> {
-    let log = File::options().create(true).append(true).open(log_file(directory))?;
+    let log = File::options().create(true).append(true).open(log)?;
     // SIGINT is PostgreSQL's fast shutdown: after a SIGKILL of ours it still ends cleanly.
     let mut program = Program::new("PostgreSQL", binaries.server(), user, Signal::INT).in_own_process_group();
     let command = program.command();
@@ -174,20 +182,28 @@ async fn launch(
     program.start().await
 }
 
-fn log_file(directory: &Path) -> PathBuf {
-    directory.join("postgres.log")
+impl Log {
+    fn open(directory: &Path) -> Self {
+        let path = directory.join("postgres.log");
+        let from = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        Self { path, from }
+    }
+
+    /// What it says last about something that went wrong.
+    fn last_words(&self) -> String {
+        let log = fs::read(&self.path).unwrap_or_default();
+        let since = log.get(usize::try_from(self.from).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let log = String::from_utf8_lossy(since);
+        let bad = |line: &&str| ["PANIC", "FATAL", "error"].iter().any(|mark| line.contains(mark));
+        // Of what its end did to connections, and of databases that were to be made, nobody needs to hear.
+        let harmless =
+            |line: &&str| line.contains("terminating connection") || line.contains("does not exist");
+        let told = log.lines().rev().filter(|line| !harmless(line)).find(bad);
+        told.unwrap_or("its log does not say why").trim().to_owned()
+    }
 }
 
-/// What the log in `directory` says last about something that went wrong.
-fn last_words(directory: &Path) -> String {
-    let log = fs::read_to_string(log_file(directory)).unwrap_or_default();
-    let bad = |line: &&str| ["PANIC", "FATAL", "error"].iter().any(|mark| line.contains(mark));
-    // Of what its end did to connections nobody needs to hear.
-    let told = log.lines().rev().filter(|line| !line.contains("terminating connection")).find(bad);
-    told.unwrap_or("its log does not say why").trim().to_owned()
-}
-
-async fn wait_ready(child: &Child, data: &Path, directory: &Path) -> Result<()> {
+async fn wait_ready(child: &Child, data: &Path, log: &Log) -> Result<()> {
     // `pg_ctl --wait` looks here too: the server rewrites the eighth line once it takes connections.
     let pid_file = data.join("postmaster.pid");
     let is_ready = || {
@@ -203,7 +219,7 @@ async fn wait_ready(child: &Child, data: &Path, directory: &Path) -> Result<()> 
     tokio::select! {
         () = poll => Ok(()),
         status = child.wait() => {
-            bail!("PostgreSQL ended at start-up ({}): {}", status?, last_words(directory))
+            bail!("PostgreSQL ended at start-up ({}): {}", status?, log.last_words())
         }
         // Longer than the recovery of a large log may take; the server is alive all the while.
         () = tokio::time::sleep(Duration::from_mins(2)) => bail!("PostgreSQL was not ready in two minutes"),
