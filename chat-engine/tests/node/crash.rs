@@ -7,8 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
+use fred::{
+    interfaces::{ClientLike as _, KeysInterface as _},
+    types::{Builder, config::Config},
+};
 use shared::testing;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -146,6 +151,44 @@ async fn who_read_on_a_dead_node_of_a_cluster_reads_no_more() {
         a.expect_count(unread, 0).await;
         a.expect_count(read, 0).await;
         drop(survivor);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn positions_that_redis_lost_come_back_to_a_cluster() {
+    with_world_as(Backing::Cluster, &[], async |world| {
+        let (anna, bo) = (world.person().await, world.person().await);
+        let room = world.room(&[&anna, &bo]).await;
+        let mut a = world.connect_to(&anna, room).await;
+        let mut b = world.connect_to(&bo, room).await;
+        let read = a.post(room, "둘이 봄").await;
+        a.expect_count(read, 0).await;
+        b.expect_count(read, 0).await;
+        world.rows_up_to(room, read).await;
+
+        let redis =
+            Builder::from_config(Config::from_url(&testing::server("MOYIZA_TEST_REDIS_URL")).unwrap());
+        let redis = redis.build().unwrap();
+        redis.init().await.unwrap();
+        let prefix = world.prefix();
+        let of_room =
+            ["positions", "active", "meta", "changes"].map(|key| format!("{prefix}{{room:{room}}}:{key}"));
+        redis.del::<(), _>(of_room.to_vec()).await.unwrap();
+        redis.del::<(), _>(format!("{prefix}{{nodes}}:living")).await.unwrap();
+        // The nodes find out when they renew their leases, and say again that both are reading.
+        let active = format!("{prefix}{{room:{room}}}:active");
+        while !redis.exists::<bool, _>(&active).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let seq = a.post(room, "아직 둘이지?").await;
+        a.expect_count(seq, 0).await;
+        b.expect_count(seq, 0).await;
+        b.disconnect().await;
+        let unread = a.post(room, "이제 혼자").await;
+        a.expect_count(unread, 1).await;
+        a.expect_count(seq, 0).await;
+        a.expect_count(read, 0).await;
     })
     .await;
 }

@@ -2,7 +2,7 @@ import type { Entry } from './wire.ts';
 
 /** A message of one's own on its way into the log. */
 export interface Outgoing {
-  /** Names the message in every attempt: the engine shows and stores a repeat once. */
+  /** Names the message in every attempt: an attempt that did arrive is recognised by it. */
   readonly clientId: string;
   readonly content: string;
   /** When it was written, in milliseconds since 1970. */
@@ -45,7 +45,7 @@ export class Outbox {
     }));
   }
 
-  /** No RECEIPT in time, or a refusal. It may still be in the log, so only a repeat with the same id is safe. */
+  /** No RECEIPT in time, or a refusal. It may still be in the log, so it is looked for by its id first. */
   failed(clientId: string, refusal?: string): void {
     this.#replace(clientId, (message) =>
       message.state === 'sent'
