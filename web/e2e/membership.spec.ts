@@ -17,7 +17,7 @@ test('joining opens the chat at once, leaving closes it, a stranger is told why'
 
   await pageB.goto(`${SITE_B}/meetups/${meetup}/chat`);
   await expect(pageB.getByText('You cannot open this chat')).toBeVisible();
-  await expect(pageB.getByText('not a member')).toBeVisible();
+  await expect(pageB.getByText('Only members of the meetup can talk here.')).toBeVisible();
 
   await pageB.getByRole('link', { name: 'About this meetup' }).last().click();
   await pageB.getByRole('button', { name: words.en.join, exact: true }).click();

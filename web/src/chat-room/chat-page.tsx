@@ -1,7 +1,7 @@
 import { useCallback, useMemo } from 'react';
 import { useApi, useMe } from '../api/api.tsx';
 import type { MeetupSummary } from '../api/types.ts';
-import type { RoomView } from '../chat/index.ts';
+import { NOT_A_MEMBER, type RoomView } from '../chat/index.ts';
 import { CategoryTile } from '../meetups/category.tsx';
 import { Link, useTitle } from '../router.tsx';
 import { useText } from '../text/text.tsx';
@@ -76,7 +76,7 @@ function ChatRoom({ id, title }: { readonly id: number; readonly title: string }
       {view.status === 'refused' ? (
         <div className="notice" role="alert">
           <h2>{text.refusedTitle}</h2>
-          <p>{view.refusal}</p>
+          <p>{view.refusal === NOT_A_MEMBER ? text.membersOnly : view.refusal}</p>
           <Link href={`/meetups/${id}`} className="button">
             {text.aboutMeetup}
           </Link>

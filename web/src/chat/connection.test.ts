@@ -143,10 +143,11 @@ test('a room that refuses is not tried again', async () => {
   await settle();
   FakeSocket.last.connected();
   const receipt = FakeSocket.last.header('SUBSCRIBE', 'receipt') ?? '';
-  FakeSocket.last.frame('ERROR', { message: 'not a member', 'receipt-id': receipt }, 'You are not a member.');
+  const message = 'not a member';
+  FakeSocket.last.frame('ERROR', { message, 'receipt-id': receipt }, 'You are not a member of room 7.');
   FakeSocket.last.close();
   await vi.advanceTimersByTimeAsync(120_000);
-  expect(room.view).toMatchObject({ status: 'refused', refusal: 'You are not a member.' });
+  expect(room.view).toMatchObject({ status: 'refused', refusal: message });
   expect(FakeSocket.opened).toHaveLength(1);
 });
 

@@ -23,6 +23,8 @@ export interface ConnectionOptions {
 const CONNECT_TIMEOUT = 10_000;
 /** The `message` of an ERROR about what works in a moment. */
 const TRY_AGAIN = 'try again';
+/** The `message` of an ERROR for somebody who is not in the room; `refusal` says just this, to be put into words. */
+export const NOT_A_MEMBER = 'not a member';
 /** How often each side shows that it is alive, in milliseconds. */
 const HEART_BEAT = 10_000;
 
@@ -138,7 +140,8 @@ export class Connection {
 
   /** An ERROR; the engine closes the connection after it. */
   #refused(frame: IFrame): void {
-    const reason = frame.body || frame.headers.message || '';
+    const reason =
+      frame.headers.message === NOT_A_MEMBER ? NOT_A_MEMBER : frame.body || frame.headers.message || '';
     const receipt = frame.headers['receipt-id'];
     if (this.#link === undefined) this.#tokenRefused = true;
     // Nothing is wrong with what was asked: coming back asks it again.

@@ -17,7 +17,7 @@
  * | `backoff.ts`    | how long to wait before that                                                   |
  */
 
-export { Connection, type ConnectionOptions, SignedOut } from './connection.ts';
+export { Connection, type ConnectionOptions, NOT_A_MEMBER, SignedOut } from './connection.ts';
 export type { Outgoing } from './outbox.ts';
 export type { Room, RoomStatus, RoomView } from './room.ts';
 export type { Entry, Message } from './wire.ts';

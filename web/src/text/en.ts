@@ -91,6 +91,7 @@ export const en = {
   connecting: 'Connecting…',
   connectionLost: 'Connection lost. Reconnecting…',
   refusedTitle: 'You cannot open this chat',
+  membersOnly: 'Only members of the meetup can talk here.',
   aboutMeetup: 'About this meetup',
   me: 'Me',
 

@@ -93,6 +93,7 @@ export const ko: Text = {
   connecting: '연결하는 중…',
   connectionLost: '연결이 끊겼어요. 다시 연결하는 중…',
   refusedTitle: '이 채팅방을 열 수 없어요',
+  membersOnly: '모임에 참여한 사람만 대화할 수 있어요.',
   aboutMeetup: '모임 정보',
   me: '나',
 
