@@ -35,7 +35,12 @@ pub async fn run(run: Run) -> Result<()> {
         _ = signals.next() => None,
         error = parts.failed() => Some(error),
     };
-    tracing::info!("stopping");
+    if let Some(error) = &failure {
+        // At once: what the other parts say of it meanwhile is not the cause.
+        tracing::error!(cause = format!("{error:#}"), "stopping");
+    } else {
+        tracing::info!("stopping");
+    }
     tokio::select! {
         () = parts.stop() => {}
         _ = signals.next() => return Err(anyhow!("stopped before everything was drained")),
