@@ -61,6 +61,8 @@ struct Open {
     /// Those that the room has added.
     outlets: HashMap<SubscriberId, Outlet>,
     arriving: HashMap<SubscriberId, Outlet>,
+    /// What arriving subscribers ask for already: it comes behind what they are sent as they are added.
+    later: Vec<PageQuestion>,
     /// Numbers the events that have no seq.
     events: u64,
 }
@@ -135,6 +137,7 @@ impl Worker {
                     room: Room::new(room, head),
                     outlets: HashMap::new(),
                     arriving: HashMap::new(),
+                    later: Vec::new(),
                     events: 0,
                 });
                 open.arriving.insert(id, outlet);
@@ -155,7 +158,11 @@ impl Worker {
             }
             Input::History { room, id, before, limit, answer, taken } => {
                 drop(taken);
-                self.read_page(room, PageQuestion { subscriber: id, before, limit, answer: Some(answer) });
+                let question = PageQuestion { subscriber: id, before, limit, answer: Some(answer) };
+                match self.rooms.get_mut(&room) {
+                    Some(open) if open.arriving.contains_key(&id) => open.later.push(question),
+                    _ => self.read_page(room, question),
+                }
             }
             Input::Expel { room, user, reason } => {
                 let Some(open) = self.rooms.get(&room) else { return };
@@ -192,12 +199,17 @@ impl Worker {
         for output in self.out.drain(..) {
             carry_out(&self.deps, open, output);
         }
+        let due: Vec<_> =
+            open.later.extract_if(.., |asked| !open.arriving.contains_key(&asked.subscriber)).collect();
         if let Some(deadline) = open.room.deadline().filter(|deadline| Some(*deadline) != waited) {
             self.flushes.push_back((deadline, id));
         }
         if open.room.is_idle() {
             self.rooms.remove(&id);
             self.deps.reading.forget(id);
+        }
+        for question in due {
+            self.read_page(id, question);
         }
     }
 
