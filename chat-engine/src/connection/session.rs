@@ -338,10 +338,16 @@ impl Connection {
             Checked::Subscribe(Following { room, feed, history }, name, receipt) => {
                 let id = SubscriberId(self.engine.registry.next_id());
                 connected.subscriptions.insert(name.clone(), Subscription { room, id });
-                let subscriber = Subscriber { id, user: connected.user, reads: feed == Feed::Chat };
+                let user = connected.user;
+                let subscriber = Subscriber { id, user, reads: feed == Feed::Chat };
                 let answer = Some(Answer { receipt, owed: self.outbox.owe() });
                 let outlet = Outlet { outbox: self.outbox.clone(), subscription: name, feed, answer };
                 self.ask(room, |taken| Input::Subscribe { room, subscriber, outlet, history, taken });
+                // They may have left between the check and the line above. Events change the cache before they
+                // expel: either this sees it, or the expulsion comes behind the subscription.
+                if !self.engine.memberships.is_known(room, user) {
+                    self.outbox.close(CloseReason::NotAMember);
+                }
             }
         }
         Ok(())

@@ -120,11 +120,6 @@ impl RedisReading {
             tokio::time::sleep(std::time::Duration::from_millis(RETRY_MS.into())).await;
         }
     }
-
-    /// Whether Redis answers.
-    pub async fn ping(&self) -> Result<(), RedisError> {
-        Ok(self.rooms.client.ping::<()>(None).await?)
-    }
 }
 
 impl Rooms {

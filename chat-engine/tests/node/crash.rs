@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    client::Client,
+    client::{Client, PATIENCE},
     load::content,
     world::{Backing, World, with_world_as},
 };
@@ -178,9 +178,12 @@ async fn positions_that_redis_lost_come_back_to_a_cluster() {
         redis.del::<(), _>(format!("{prefix}{{nodes}}:living")).await.unwrap();
         // The nodes find out when they renew their leases, and say again that both are reading.
         let active = format!("{prefix}{{room:{room}}}:active");
-        while !redis.exists::<bool, _>(&active).await.unwrap() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let asserted = async {
+            while !redis.exists::<bool, _>(&active).await.unwrap() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asserted).await.expect("the nodes say again who reads");
         let seq = a.post(room, "아직 둘이지?").await;
         a.expect_count(seq, 0).await;
         b.expect_count(seq, 0).await;
