@@ -145,3 +145,55 @@ impl Inflater {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DataKind, Deflate};
+
+    /// The payload of a message of `length` zeros.
+    fn zeros(length: usize) -> Vec<u8> {
+        let mut frame = Vec::new();
+        let shorter =
+            Deflate::default().compress_masked(DataKind::Binary, &vec![0; length], [0; 4], &mut frame);
+        assert!(shorter && frame[1] == 0x80 | 0x7e, "a header with a length of two bytes and a key");
+        frame.split_off(8)
+    }
+
+    #[test]
+    fn no_more_of_a_bomb_is_decompressed_than_tells_that_it_is_one() {
+        let bomb = zeros(1 << 20);
+        let mut inflation = Inflation::default();
+        let (out, outcome) = inflation.inflate(&bomb, 500, 1500, true);
+        assert_eq!(outcome, Err(Violation::TooLong(1500)));
+        assert_eq!(out, [0; 1000]);
+        assert_eq!(out.capacity(), 1001);
+        assert_eq!(inflation.0.as_ref().unwrap().stream.total_out(), 1001);
+    }
+
+    #[test]
+    fn an_inflater_is_held_within_a_message_only_and_used_again() {
+        POOL.with_borrow_mut(Vec::clear);
+        let pooled = || POOL.with_borrow(Vec::len);
+        let message = zeros(1 << 20);
+        let (first, second) = message.split_at(100);
+        let mut inflation = Inflation::default();
+        for _ in 0..3 {
+            assert!(inflation.inflate(first, 0, 1 << 20, false).1.is_ok());
+            assert!(inflation.0.is_some() && pooled() == 0);
+            let (out, outcome) = inflation.inflate(second, 0, 1 << 20, true);
+            assert!(outcome.is_ok() && out.len() > 900_000);
+            assert!(inflation.0.is_none() && pooled() == 1);
+        }
+        inflation.inflate(first, 0, 1 << 20, false).1.unwrap();
+        drop(inflation);
+        assert_eq!(pooled(), 1, "a connection that is lost within a message gives it back too");
+        let many: [Inflation; POOLED + 2] = std::array::from_fn(|_| {
+            let mut inflation = Inflation::default();
+            inflation.inflate(first, 0, 1 << 20, false).1.unwrap();
+            inflation
+        });
+        drop(many);
+        assert_eq!(pooled(), POOLED, "the pool does not grow with a crowd");
+    }
+}
