@@ -1,0 +1,44 @@
+//! The floor: the least that a broker on this machine could do. It accepts, upgrades, and writes the bytes of a
+//! MESSAGE to everybody in a room; it checks nothing, bounds nothing and believes every client. A broker's
+//! figures mean something as ratios to the floor's, taken in one run on one machine.
+//!
+//! A room is what stands behind the last slash of a destination, so that destinations which differ for sending
+//! and subscribing lead to the same room.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use clap::ValueEnum;
+use socket2::{Domain, Protocol, Socket, Type};
+
+mod bare;
+mod bytes;
+
+pub use bare::Bare;
+
+/// How the floor is built. All but the first are there to find out what a way of building a server costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// Two threads, each with an epoll of its own. No runtime, no task, no queue.
+    #[default]
+    Bare,
+}
+
+/// What the floor is to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// One write for each message, in place of one for all that is due.
+    pub write_each: bool,
+}
+
+/// A listener whose queue holds a storm of connects.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4_096)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
