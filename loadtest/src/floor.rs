@@ -15,6 +15,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 mod bare;
 mod bytes;
+mod fan_out;
+mod task_direct;
+mod task_wake;
+mod tungstenite;
 
 pub use bare::Bare;
 
@@ -24,6 +28,22 @@ pub enum Shape {
     /// Two threads, each with an epoll of its own. No runtime, no task, no queue.
     #[default]
     Bare,
+    /// A task for each connection, woken to write.
+    TaskWake,
+    /// A task for each connection that reads; the fan-out writes.
+    TaskDirect,
+    /// A task for each connection with tungstenite, woken to write.
+    Tungstenite,
+}
+
+/// Serves in one of the other shapes, for ever; [`Bare`] can be stopped.
+pub fn serve(shape: Shape, listener: TcpListener, options: Options) -> io::Result<()> {
+    match shape {
+        Shape::Bare => Bare::start(listener, options)?.wait(),
+        Shape::TaskWake => task_wake::serve(listener),
+        Shape::TaskDirect => task_direct::serve(listener),
+        Shape::Tungstenite => tungstenite::serve(listener),
+    }
 }
 
 /// What the floor is to be.

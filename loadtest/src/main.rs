@@ -4,7 +4,7 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use loadtest::{
-    floor::{self, Bare, Options},
+    floor::{self, Options, Shape},
     options::{Scenario, Server},
 };
 
@@ -36,6 +36,9 @@ enum Command {
         /// One write for each message, in place of one for all that is due.
         #[arg(long)]
         write_each: bool,
+        /// How it is built.
+        #[arg(long, value_enum, default_value_t)]
+        shape: Shape,
     },
 }
 
@@ -50,11 +53,11 @@ fn main() -> anyhow::Result<ExitCode> {
             }
             Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Floor { listen, write_each } => {
+        Command::Floor { listen, write_each, shape } => {
             loadtest::process::raise_open_files();
-            let floor = Bare::start(floor::listen(listen)?, Options { write_each })?;
-            println!("listening on ws://{}/ws", floor.address());
-            floor.wait()?;
+            let listener = floor::listen(listen)?;
+            println!("listening on ws://{}/ws", listener.local_addr()?);
+            floor::serve(shape, listener, Options { write_each })?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -324,7 +324,7 @@ impl Half {
             if room.due.is_empty() {
                 self.dirty.push(index);
             }
-            post.write(&room.subscription, &room.destination, &mut room.due);
+            post.write(&room.subscription, &room.destination, true, &mut room.due);
             room.ends.push(room.due.len());
         }
     }

@@ -109,15 +109,20 @@ pub(super) fn room_of(destination: &[u8]) -> &[u8] {
 
 /// The frame that answers this one at once, if one is due.
 pub(super) fn answer(frame: &RawFrame<'_>) -> Option<Vec<u8>> {
+    Some(text_frame(&answer_payload(frame)?))
+}
+
+/// The same without the WebSocket frame around it.
+pub(super) fn answer_payload(frame: &RawFrame<'_>) -> Option<Vec<u8>> {
     if matches!(frame.command, b"CONNECT" | b"STOMP") {
-        return Some(text_frame(b"CONNECTED\nversion:1.2\nheart-beat:0,0\n\n\0"));
+        return Some(b"CONNECTED\nversion:1.2\nheart-beat:0,0\n\n\0".to_vec());
     }
     let receipt = frame.header("receipt")?;
     let mut payload = Vec::with_capacity(32 + receipt.len());
     payload.extend_from_slice(b"RECEIPT\nreceipt-id:");
     payload.extend_from_slice(receipt);
     payload.extend_from_slice(b"\n\n\0");
-    Some(text_frame(&payload))
+    Some(payload)
 }
 
 /// A message before it is written for a subscription.
@@ -141,11 +146,13 @@ impl Post {
         }
     }
 
-    /// Appends the whole WebSocket frame of the MESSAGE, with the headers that the engine writes.
-    pub(super) fn write(&self, subscription: &[u8], destination: &[u8], out: &mut Vec<u8>) {
+    /// Appends the MESSAGE, with the headers that the engine writes; `framed`, the whole WebSocket frame of it.
+    pub(super) fn write(&self, subscription: &[u8], destination: &[u8], framed: bool, out: &mut Vec<u8>) {
         let start = out.len();
-        // Room for the longest header of a frame below 64 KiB.
-        out.extend_from_slice(&[0; 4]);
+        if framed {
+            // Room for the longest header of a frame below 64 KiB.
+            out.extend_from_slice(&[0; 4]);
+        }
         for piece in [b"MESSAGE\nsubscription:", subscription, b"\nmessage-id:"] {
             out.extend_from_slice(piece);
         }
@@ -157,6 +164,9 @@ impl Post {
         let _ = write!(out, "\ncontent-length:{}\n\n", self.body.len());
         out.extend_from_slice(&self.body);
         out.push(0);
+        if !framed {
+            return;
+        }
         let length = out.len() - start - 4;
         if length < 126 {
             out[start] = 0x81;
