@@ -1,16 +1,26 @@
-//! One client's connection: WebSocket in, STOMP frames to requests, requests to the rooms and the log; and out,
-//! whatever its [`Outbox`] holds.
+//! One client's connection: WebSocket in, STOMP frames to requests, requests to the rooms, the topics and the log;
+//! and out, whatever its [`Outbox`] holds.
 
 mod close;
-mod deadlines;
+pub(crate) mod door;
+pub(crate) mod echo;
 pub mod frames;
-mod link;
 mod outbox;
+pub(crate) mod outlet;
+mod queue;
+mod rate;
 mod registry;
 mod requests;
 mod session;
+mod timers;
+mod transport;
 
 pub use close::CloseReason;
-pub use outbox::{Mark, Outbox, Outgoing, Owed};
+pub use outbox::{Batch, Outbox, Owed};
+pub(crate) use outlet::Message;
+pub use outlet::Outlet;
+pub use queue::{Mark, Outgoing};
+pub(crate) use rate::Rate;
 pub use registry::{ConnectionId, Registry};
-pub(crate) use session::serve;
+pub(crate) use session::{Upgraded, serve};
+pub(crate) use timers::Timers;

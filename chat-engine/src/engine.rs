@@ -1,32 +1,104 @@
 //! What every connection of a node works with.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
+use dashmap::DashMap;
 use shared::config::EngineSettings;
+use stomp::session::SessionSettings;
 
 use crate::{
     access::Access,
-    connection::{CloseReason, Registry},
+    connection::{CloseReason, Rate, Registry, Timers, door::Door},
     log::Log,
     membership::Memberships,
     shard::Shards,
+    topics::Topics,
 };
 
 /// The parts of a running node.
 pub(crate) struct Engine {
     pub(crate) settings: EngineSettings,
+    /// Development mode.
+    pub(crate) development: bool,
+    pub(crate) session_settings: Arc<SessionSettings>,
+    pub(crate) send_rate: Rate,
+    pub(crate) max_connections_per_user: usize,
+    pub(crate) door: Arc<Door>,
+    pub(crate) timers: Arc<Timers>,
     pub(crate) access: Access,
     pub(crate) memberships: Memberships,
     pub(crate) registry: Registry,
     pub(crate) shards: Shards,
+    pub(crate) topics: Topics,
     pub(crate) log: Log,
+    pub(crate) counters: Counters,
     /// Whether the node has read the log up to where it was when the node started.
     pub(crate) caught_up: AtomicBool,
+}
+
+/// What is counted since the node started.
+#[derive(Default)]
+pub(crate) struct Counters {
+    /// Panics that ended a connection.
+    pub(crate) panics: AtomicU64,
+    /// Connections that were refused at the door.
+    pub(crate) turned_away: AtomicU64,
+    closed: DashMap<&'static str, u64>,
+}
+
+impl Counters {
+    /// A connection ended.
+    pub(crate) fn closed(&self, reason: CloseReason) {
+        *self.closed.entry(reason.name()).or_insert(0) += 1;
+    }
+
+    /// How many connections ended for each reason.
+    pub(crate) fn closings(&self) -> Vec<(&'static str, u64)> {
+        let mut closings: Vec<_> = self.closed.iter().map(|entry| (*entry.key(), *entry.value())).collect();
+        closings.sort_unstable();
+        closings
+    }
 }
 
 impl Engine {
     /// Closes every connection: the node is going down.
     pub(crate) fn go_away(&self) {
         self.registry.close_all(CloseReason::GoingAway);
+    }
+
+    /// What is counted, in Prometheus' text format.
+    pub(crate) fn metrics(&self) -> String {
+        use std::fmt::Write as _;
+        let counters = &self.counters;
+        let mut out = String::new();
+        let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
+            // Writing to memory cannot fail.
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            for (labels, value) in values {
+                let _ = writeln!(out, "{name}{labels} {value}");
+            }
+        };
+        let plain = |value: u64| [(String::new(), value)];
+        let inside = self.door.inside() as u64;
+        metric("moyiza_connections", "gauge", "Open connections.", &plain(inside));
+        metric(
+            "moyiza_connections_refused_total",
+            "counter",
+            "Connections refused because the node or their address had too many.",
+            &plain(counters.turned_away.load(Ordering::Relaxed)),
+        );
+        metric(
+            "moyiza_connection_panics_total",
+            "counter",
+            "Panics, each of which ended one connection.",
+            &plain(counters.panics.load(Ordering::Relaxed)),
+        );
+        let by_reason = |(reason, count): (&str, u64)| (format!("{{reason=\"{reason}\"}}"), count);
+        let closings: Vec<_> = counters.closings().into_iter().map(by_reason).collect();
+        metric("moyiza_connections_closed_total", "counter", "Ended connections by reason.", &closings);
+        out
     }
 }

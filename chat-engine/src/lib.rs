@@ -18,5 +18,6 @@ pub mod room;
 mod running;
 mod server;
 pub mod shard;
+mod topics;
 
 pub use running::{Backend, Running, Settings, default_origins, start};

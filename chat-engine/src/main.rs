@@ -5,7 +5,7 @@ use chat_engine::{Backend, Settings, start};
 use clap::Parser;
 use shared::{
     config::{self, CommonSettings, EngineSettings},
-    database, telemetry,
+    database, limits, telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,6 +26,7 @@ struct Arguments {
 async fn main() -> std::process::ExitCode {
     let Arguments { common, engine } = config::parse_or_exit();
     telemetry::init(&common.log, common.log_format);
+    limits::raise_open_files();
     match run(Settings { engine, common }).await {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {

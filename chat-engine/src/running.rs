@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, atomic::AtomicBool},
     thread::available_parallelism,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -16,6 +17,7 @@ use shared::{
     event::Delivery,
 };
 use sqlx::PgPool;
+use stomp::session::SessionSettings;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -24,14 +26,15 @@ use tokio::{
 
 use crate::{
     access::Access,
-    connection::Registry,
-    engine::Engine,
+    connection::{Rate, Registry, Timers, door::Door},
+    engine::{Counters, Engine},
     history::journal::Journal,
     log::{AppendError, Log},
     membership::Memberships,
     record::Draft,
     server,
     shard::Shards,
+    topics::{self, Topics, redis::RedisTopics},
 };
 
 /// A node's settings.
@@ -85,6 +88,57 @@ struct Foundation {
     shards: Vec<JoinHandle<()>>,
 }
 
+/// What follows from the settings.
+struct Setup {
+    session: Arc<SessionSettings>,
+    send_rate: Rate,
+    max_connections_per_user: usize,
+    door: Arc<Door>,
+    compress_from: usize,
+}
+
+/// Open files that are kept for other things than connections.
+const RESERVED_FILES: usize = 256;
+
+impl Setup {
+    fn new(settings: &EngineSettings, common: &CommonSettings) -> Self {
+        let limits = &settings.limits;
+        let milliseconds = Duration::from_millis;
+        let (can_send_ms, wants_ms) = settings.heart_beat_ms;
+        let session = SessionSettings {
+            limits: stomp::Limits {
+                frame_bytes: limits.max_frame_bytes,
+                header_bytes: limits.max_header_bytes,
+                headers: limits.max_headers,
+            },
+            heart_beat: stomp::HeartBeat { can_send_ms, wants_ms },
+            tolerance: 2,
+            connect_timeout: milliseconds(limits.connect_timeout_ms),
+            frame_timeout: milliseconds(limits.frame_timeout_ms),
+            subscriptions: limits.max_subscriptions,
+            unacknowledged: limits.max_unacknowledged,
+            transactions: limits.max_transactions,
+            transaction_frames: limits.max_transaction_frames,
+            transaction_bytes: limits.max_transaction_bytes,
+        };
+        let unlimited_if_zero = |limit: usize| if limit == 0 { usize::MAX } else { limit };
+        let max_connections = limits.max_connections.unwrap_or_else(|| {
+            let files = shared::limits::open_files().unwrap_or(u64::MAX);
+            usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(RESERVED_FILES).max(1)
+        });
+        // One account with very many connections is a load test.
+        let per_user = limits.max_connections_per_user;
+        let per_user = per_user.unwrap_or(if common.development { 0 } else { 100 });
+        Self {
+            session: Arc::new(session),
+            send_rate: Rate { per_second: limits.max_sends_per_second, burst: limits.max_send_burst },
+            max_connections_per_user: unlimited_if_zero(per_user),
+            door: Door::new(max_connections, unlimited_if_zero(limits.max_connections_per_address)),
+            compress_from: if settings.compression { settings.compress_from_bytes } else { usize::MAX },
+        }
+    }
+}
+
 /// Starts a node on `database`, whose schema is up to date. The port is open when this returns.
 pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> anyhow::Result<Running> {
     let Settings { engine: mut settings, common } = settings;
@@ -96,28 +150,50 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     if settings.origins.is_empty() {
         settings.origins = default_origins(8080);
     }
+    let setup = Setup::new(&settings, &common);
     let (shards, receivers) = Shards::new(available_parallelism().map_or(1, usize::from));
     let (journal, journal_task) = Journal::start(database.clone());
     let access = Access::load(database.clone()).await?;
     let memberships = Memberships::new(database.clone());
     let (stop, stopping) = watch::channel(false);
-    let engine = |log, caught_up| {
-        let caught_up = AtomicBool::new(caught_up);
-        let (registry, shards) = (Registry::default(), shards.clone());
-        Arc::new(Engine { settings: settings.clone(), access, memberships, registry, shards, log, caught_up })
+    let local_topics = topics::Local::new(setup.compress_from);
+    let Setup { session, send_rate, max_connections_per_user, door, compress_from } = setup;
+    let engine = |log, remote_topics, caught_up| {
+        Arc::new(Engine {
+            settings: settings.clone(),
+            development: common.development,
+            session_settings: session,
+            send_rate,
+            max_connections_per_user,
+            door,
+            timers: Timers::start(),
+            access,
+            memberships,
+            registry: Registry::default(),
+            shards: shards.clone(),
+            topics: Topics::new(local_topics.clone(), remote_topics),
+            log,
+            counters: Counters::default(),
+            caught_up: AtomicBool::new(caught_up),
+        })
     };
     let (engine, shard_tasks, backing) = match backend {
         Backend::Embedded { events } => {
-            let (foundation, log) = embedded::lay(&database, journal, &shards, receivers).await?;
-            let engine = engine(foundation.log, true);
+            let (foundation, log) =
+                embedded::lay(&database, journal, &shards, receivers, compress_from).await?;
+            let engine = engine(foundation.log, None, true);
             let running = embedded::Running::start(log, &engine, events);
             (engine, foundation.shards, Backing::Embedded(running))
         }
         Backend::Cluster { brokers, redis_url } => {
-            let addresses = cluster::Addresses { brokers, redis_url, prefix: common.prefix };
-            let laid = cluster::lay(addresses, &settings, &database, journal, &shards, receivers).await?;
-            let (foundation, ground) = laid;
-            let engine = engine(foundation.log, false);
+            let remote = RedisTopics::connect(&redis_url, &common.prefix, local_topics.clone()).await;
+            let remote =
+                remote.with_context(|| format!("cannot use Redis at {redis_url} (MOYIZA_REDIS_URL)"))?;
+            let addresses = cluster::Addresses { brokers, redis_url, prefix: common.prefix.clone() };
+            let (foundation, ground) =
+                cluster::lay(addresses, &settings, &database, journal, &shards, receivers, compress_from)
+                    .await?;
+            let engine = engine(foundation.log, Some(remote), false);
             let running = cluster::Running::start(ground, &engine, stopping.clone())?;
             (engine, foundation.shards, Backing::Cluster(Box::new(running)))
         }

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,28 +14,24 @@ use hyper::{
     header::{self, HeaderValue},
     server::conn::http1,
     service::service_fn,
-    upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use stomp::Version;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
 };
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        handshake::derive_accept_key,
-        protocol::{Role, WebSocketConfig},
+use tungstenite::handshake::derive_accept_key;
+use websocket::Deflate;
+
+use crate::{
+    connection::{
+        self, Upgraded,
+        door::{Crowded, Seat},
     },
+    engine::Engine,
 };
-
-use crate::{connection, engine::Engine};
-
-/// What an idle connection's read buffer costs; larger messages are read in several calls.
-const READ_BUFFER: usize = 512;
-/// Frames are gathered up to this size before they are written.
-const WRITE_BUFFER: usize = 16 * 1024;
 
 type Reply = Response<Full<Bytes>>;
 
@@ -53,10 +50,12 @@ pub(crate) async fn accept(
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match stream {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Frames are small and complete: they must not wait for the peer's acknowledgement.
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(serve_http(engine.clone(), stream, open.clone(), stop.clone()));
+                // Without a seat it is told so, and health is still answered.
+                let visitor = Visitor { seat: engine.door.enter(peer.ip()), open: open.clone() };
+                tokio::spawn(serve_http(engine.clone(), stream, visitor, stop.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others end meanwhile.
@@ -67,19 +66,33 @@ pub(crate) async fn accept(
     }
 }
 
+/// Who is at the door.
+struct Visitor {
+    seat: Result<Seat, Crowded>,
+    /// Held while the connection lives.
+    open: mpsc::Sender<()>,
+}
+
 async fn serve_http(
     engine: Arc<Engine>,
     stream: TcpStream,
-    open: mpsc::Sender<()>,
+    visitor: Visitor,
     mut stop: watch::Receiver<bool>,
 ) {
+    let limits = &engine.settings.limits;
+    let mut http = http1::Builder::new();
+    // A `u32` fits.
+    let max_head = usize::try_from(limits.max_handshake_bytes).unwrap_or(usize::MAX);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits.handshake_timeout_ms))
+        .max_buf_size(max_head);
+    // hyper asks for one response after the other.
+    let visitor = Mutex::new(Some(visitor));
     let service = service_fn(move |request| {
-        let response = respond(&engine, &open, request);
+        let response = respond(&engine, &mut visitor.lock(), request);
         async move { Ok::<_, Infallible>(response) }
     });
-    let mut http = http1::Builder::new();
-    let connection =
-        http.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::select! {
         // An error here is a peer that left or did not speak HTTP: nothing to do, nothing to tell.
         _ = connection => {}
@@ -87,9 +100,11 @@ async fn serve_http(
     }
 }
 
-fn respond(engine: &Arc<Engine>, open: &mpsc::Sender<()>, request: Request<Incoming>) -> Reply {
+fn respond(engine: &Arc<Engine>, visitor: &mut Option<Visitor>, request: Request<Incoming>) -> Reply {
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/ws" | "/chat/connect") => upgrade(engine, open, request),
+        (&Method::GET, "/ws" | "/chat/connect") => upgrade(engine, visitor, request, Protocol::Stomp),
+        (&Method::GET, "/echo") if engine.development => upgrade(engine, visitor, request, Protocol::Echo),
+        (&Method::GET, "/metrics") => text(StatusCode::OK, engine.metrics()),
         (&Method::GET, "/livez") => text(StatusCode::OK, "ok\n"),
         (&Method::GET, "/readyz") => {
             if engine.caught_up.load(Ordering::Relaxed) {
@@ -98,35 +113,63 @@ fn respond(engine: &Arc<Engine>, open: &mpsc::Sender<()>, request: Request<Incom
                 text(StatusCode::SERVICE_UNAVAILABLE, "catching up with the log\n")
             }
         }
-        (_, "/ws" | "/chat/connect" | "/livez" | "/readyz") => {
+        (_, "/ws" | "/chat/connect" | "/livez" | "/readyz" | "/metrics") => {
             text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
         }
         _ => text(StatusCode::NOT_FOUND, "not found: the WebSocket is at /ws\n"),
     }
 }
 
-fn text(status: StatusCode, text: &'static str) -> Reply {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Reply {
+    let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
 }
 
+/// What is spoken over a WebSocket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Stomp,
+    /// Messages come back as they are, for public WebSocket suites.
+    Echo,
+}
+
+/// How long a client waits that found no place, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
 /// The handshake of RFC 6455 §4.2.
-fn upgrade(engine: &Arc<Engine>, open: &mpsc::Sender<()>, mut request: Request<Incoming>) -> Reply {
-    let (key, version) = match check_handshake(request.headers(), &engine.settings.origins) {
+fn upgrade(
+    engine: &Arc<Engine>,
+    visitor: &mut Option<Visitor>,
+    mut request: Request<Incoming>,
+    protocol: Protocol,
+) -> Reply {
+    let Agreed { accept, version, deflate } = match check_handshake(engine, request.headers(), protocol) {
         Ok(agreed) => agreed,
         Err(refused) => return *refused,
     };
+    let seat = match visitor.as_ref().map(|visitor| &visitor.seat) {
+        Some(Ok(_)) => visitor.take().and_then(|Visitor { seat, open }| Some((seat.ok()?, open))),
+        Some(Err(crowded)) => return turn_away(engine, *crowded),
+        None => None,
+    };
+    // A connection is upgraded once; after that no request is read from it.
+    let Some((seat, open)) = seat else { return text(StatusCode::BAD_REQUEST, "upgraded already\n") };
     let upgraded = hyper::upgrade::on(&mut request);
-    let (engine, open) = (engine.clone(), open.clone());
+    let engine = engine.clone();
+    let sub_protocol = version.map(|version| HeaderValue::from_static(version.subprotocol()));
+    let extensions = deflate.as_ref().and_then(|(_, answer)| HeaderValue::try_from(answer.as_str()).ok());
     tokio::spawn(async move {
-        let socket = match upgraded.await {
-            Ok(upgraded) => web_socket(upgraded, engine.settings.max_frame_bytes).await,
-            Err(_) => return,
-        };
-        if let Some(socket) = socket {
-            connection::serve(engine, socket, version).await;
+        let Ok(upgraded) = upgraded.await else { return };
+        // What hyper was given is what it gives back.
+        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+        let (socket, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        let deflate = deflate.map(|(deflate, _)| deflate);
+        let upgraded = Upgraded { socket, early, version, deflate, seat };
+        match protocol {
+            Protocol::Stomp => connection::serve(engine, upgraded).await,
+            Protocol::Echo => connection::echo::serve(&engine, upgraded).await,
         }
         drop(open);
     });
@@ -135,18 +178,38 @@ fn upgrade(engine: &Arc<Engine>, open: &mpsc::Sender<()>, mut request: Request<I
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
-    if let Some(version) = version {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(version.subprotocol()));
-    }
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    headers.extend(sub_protocol.map(|name| (header::SEC_WEBSOCKET_PROTOCOL, name)));
+    headers.extend(extensions.map(|answer| (header::SEC_WEBSOCKET_EXTENSIONS, answer)));
     response
 }
 
-/// The accept key and the sub-protocol, or why there is no handshake.
-fn check_handshake(
-    headers: &HeaderMap,
-    origins: &[String],
-) -> Result<(HeaderValue, Option<Version>), Box<Reply>> {
+fn turn_away(engine: &Engine, crowded: Crowded) -> Reply {
+    engine.counters.turned_away.fetch_add(1, Ordering::Relaxed);
+    let mut response = match crowded {
+        Crowded::Node => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this node has as many connections as it takes (MOYIZA_MAX_CONNECTIONS)\n",
+        ),
+        Crowded::Address => text(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many connections from this address (MOYIZA_MAX_CONNECTIONS_PER_ADDRESS)\n",
+        ),
+    };
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}
+
+/// What a handshake agreed on.
+struct Agreed {
+    accept: HeaderValue,
+    version: Option<Version>,
+    deflate: Option<(Deflate, String)>,
+}
+
+/// What a handshake agrees on, or why there is none.
+fn check_handshake(engine: &Engine, headers: &HeaderMap, protocol: Protocol) -> Result<Agreed, Box<Reply>> {
+    let origins = &engine.settings.origins;
     let refuse = |status, reason| Err(Box::new(text(status, reason)));
     let names = |name, token: &str| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
@@ -173,25 +236,30 @@ fn check_handshake(
     let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
         return refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing\n");
     };
-    let offered = headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL);
-    let version = [Version::V12].into_iter().find(|v| names(header::SEC_WEBSOCKET_PROTOCOL, v.subprotocol()));
-    if offered && version.is_none() {
-        return refuse(StatusCode::BAD_REQUEST, "supported sub-protocols are v12.stomp\n");
+    // RFC 6455 §4.1: 16 bytes, in base64.
+    if key.len() != 24 || !key.as_bytes().ends_with(b"==") {
+        return refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not 16 bytes in base64\n");
     }
+    let version = match protocol {
+        Protocol::Echo => None,
+        Protocol::Stomp => {
+            let offered = headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL);
+            let known = |v: &Version| names(header::SEC_WEBSOCKET_PROTOCOL, v.subprotocol());
+            let version = Version::ALL.into_iter().find(known);
+            if offered && version.is_none() {
+                return refuse(
+                    StatusCode::BAD_REQUEST,
+                    "supported sub-protocols are v12.stomp, v11.stomp and v10.stomp\n",
+                );
+            }
+            version
+        }
+    };
+    let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
+    let offers = offers.into_iter().filter_map(|value| value.to_str().ok());
+    let deflate = engine.settings.compression.then(|| Deflate::negotiate(offers)).flatten();
     match HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
-        Ok(accept) => Ok((accept, version)),
+        Ok(accept) => Ok(Agreed { accept, version, deflate }),
         Err(_) => refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not one\n"),
     }
-}
-
-/// The socket beneath the upgraded connection, without hyper's buffers around it.
-async fn web_socket(upgraded: Upgraded, max_frame: usize) -> Option<WebSocketStream<TcpStream>> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_message_size(Some(max_frame))
-        .max_frame_size(Some(max_frame));
-    let (stream, already_read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    Some(WebSocketStream::from_partially_read(stream, already_read, Role::Server, Some(config)).await)
 }

@@ -11,7 +11,7 @@ mod worker;
 
 use std::sync::Arc;
 
-pub use outlet::{Answer, Feed, Outlet};
+pub use outlet::{Answer, Feed, RoomOutlet};
 use shared::{RoomId, Seq, UserId};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -38,7 +38,7 @@ pub enum Input {
         /// Who.
         subscriber: Subscriber,
         /// Where its frames go.
-        outlet: Outlet,
+        outlet: RoomOutlet,
         /// How many older messages it wants first.
         history: u16,
         /// Dropped when the input is taken.
@@ -190,6 +190,7 @@ impl Receivers {
         reading: &Reading,
         shards: &Shards,
         positions: &[Seq],
+        compress_from: usize,
     ) -> Vec<JoinHandle<()>> {
         let start = |(handle, (inputs, records)): (&Handle, _)| {
             let deps = worker::Deps {
@@ -197,6 +198,7 @@ impl Receivers {
                 epoch,
                 reading: reading.clone(),
                 answers: handle.inputs.clone(),
+                compress_from,
             };
             tokio::spawn(worker::Worker::new(deps, positions.to_vec()).run(inputs, records))
         };

@@ -14,7 +14,7 @@ use chat_engine::{
     record::Draft,
 };
 use rustix::process::Signal;
-use shared::names::Topics;
+use shared::{limits, names::Topics};
 use sqlx::PgPool;
 
 use self::node::Node;
@@ -24,7 +24,6 @@ use crate::{
     database::Database,
     demo, embedded,
     instance::{Instance, Mode, Record},
-    limits,
     servers::{Kafka, Redis, Store},
     stop::StopSignals,
 };

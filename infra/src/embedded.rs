@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use shared::event;
+use shared::{event, limits};
 
 use crate::{
     address,
@@ -11,7 +11,6 @@ use crate::{
     database::Database,
     demo,
     instance::{Instance, Mode, Record},
-    limits,
     servers::Store,
     stop::StopSignals,
 };

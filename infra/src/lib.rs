@@ -7,7 +7,6 @@ pub mod database;
 pub mod demo;
 pub mod embedded;
 pub mod instance;
-pub mod limits;
 pub mod seed;
 pub mod servers;
 pub mod stop;

@@ -83,21 +83,98 @@ pub struct EngineSettings {
     /// Partitions of the chat log; a change needs a new epoch
     #[arg(long, env = "MOYIZA_LOG_PARTITIONS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub log_partitions: u16,
+    /// Plain pub/sub for every client at `/topic/…`
+    #[arg(long, env = "MOYIZA_TOPICS", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub topics: bool,
+    /// The heart-beats that the engine sends and wants, in milliseconds, as STOMP's header has them; 0 for none
+    #[arg(long, env = "MOYIZA_HEART_BEAT_MS", default_value = "10000,10000", value_parser = heart_beat)]
+    pub heart_beat_ms: (u32, u32),
+    /// Compresses messages for clients that offer permessage-deflate
+    #[arg(long, env = "MOYIZA_COMPRESSION", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub compression: bool,
+    /// The shortest frame that is worth compressing, in bytes
+    #[arg(long, env = "MOYIZA_COMPRESS_FROM_BYTES", default_value_t = 1_024)]
+    pub compress_from_bytes: usize,
+    /// What clients may do
+    #[command(flatten)]
+    pub limits: EngineLimits,
+}
+
+/// What the engine allows its clients.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Engine limits")]
+pub struct EngineLimits {
+    /// Connections at a time [default: as many as the process may open files, less 256]
+    #[arg(long, env = "MOYIZA_MAX_CONNECTIONS", value_parser = at_least_one)]
+    pub max_connections: Option<usize>,
+    /// Connections of one account at a time; 0 for no limit [default: 100; none in development mode]
+    #[arg(long, env = "MOYIZA_MAX_CONNECTIONS_PER_USER")]
+    pub max_connections_per_user: Option<usize>,
+    /// Connections from one IP address at a time; 0 for no limit, as it has to be behind a proxy
+    #[arg(long, env = "MOYIZA_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 0)]
+    pub max_connections_per_address: usize,
+    /// How long a client may take for its HTTP request, in milliseconds
+    #[arg(long, env = "MOYIZA_HANDSHAKE_TIMEOUT_MS", default_value_t = 10_000)]
+    pub handshake_timeout_ms: u64,
+    /// The longest HTTP request head accepted, in bytes
+    #[arg(long, env = "MOYIZA_MAX_HANDSHAKE_BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(8_192..))]
+    pub max_handshake_bytes: u32,
+    /// How long a WebSocket may take to send its CONNECT, in milliseconds
+    #[arg(long, env = "MOYIZA_CONNECT_TIMEOUT_MS", default_value_t = 10_000)]
+    pub connect_timeout_ms: u64,
+    /// How long a STOMP frame may take from its first byte to its last, in milliseconds
+    #[arg(long, env = "MOYIZA_FRAME_TIMEOUT_MS", default_value_t = 30_000)]
+    pub frame_timeout_ms: u64,
+    /// The longest WebSocket message accepted, in bytes after decompression; it may hold many frames
+    #[arg(long, env = "MOYIZA_MAX_MESSAGE_BYTES", default_value_t = 16_777_216)]
+    pub max_message_bytes: usize,
     /// The longest STOMP frame accepted, in bytes
     #[arg(long, env = "MOYIZA_MAX_FRAME_BYTES", default_value_t = 65_536)]
     pub max_frame_bytes: usize,
+    /// The longest command with all headers of a STOMP frame, in bytes
+    #[arg(long, env = "MOYIZA_MAX_HEADER_BYTES", default_value_t = 8_192)]
+    pub max_header_bytes: usize,
+    /// Headers of one STOMP frame
+    #[arg(long, env = "MOYIZA_MAX_HEADERS", default_value_t = 64)]
+    pub max_headers: usize,
     /// The longest chat message accepted, in bytes of its content
     #[arg(long, env = "MOYIZA_MAX_CONTENT_BYTES", default_value_t = 8_192)]
     pub max_content_bytes: usize,
     /// Subscriptions that one connection may hold
     #[arg(long, env = "MOYIZA_MAX_SUBSCRIPTIONS", default_value_t = 256)]
     pub max_subscriptions: usize,
+    /// Messages of one subscription that may wait for ACK
+    #[arg(long, env = "MOYIZA_MAX_UNACKNOWLEDGED", default_value_t = 10_000)]
+    pub max_unacknowledged: usize,
+    /// Transactions that one connection may have open
+    #[arg(long, env = "MOYIZA_MAX_TRANSACTIONS", default_value_t = 16)]
+    pub max_transactions: usize,
+    /// Frames that one connection's transactions may hold
+    #[arg(long, env = "MOYIZA_MAX_TRANSACTION_FRAMES", default_value_t = 1_024)]
+    pub max_transaction_frames: usize,
+    /// Bytes that one connection's transactions may hold
+    #[arg(long, env = "MOYIZA_MAX_TRANSACTION_BYTES", default_value_t = 1_048_576)]
+    pub max_transaction_bytes: usize,
+    /// SEND frames that one connection may send a second, over time
+    #[arg(long, env = "MOYIZA_MAX_SENDS_PER_SECOND", default_value_t = 5_000)]
+    pub max_sends_per_second: u32,
+    /// SEND frames that one connection may send at once
+    #[arg(long, env = "MOYIZA_MAX_SEND_BURST", default_value_t = 20_000)]
+    pub max_send_burst: u32,
     /// Bytes that may wait for one connection; one that is slower is closed
     #[arg(long, env = "MOYIZA_MAX_QUEUED_BYTES", default_value_t = 1_048_576)]
     pub max_queued_bytes: usize,
-    /// How long a WebSocket may take to send its CONNECT, in milliseconds
-    #[arg(long, env = "MOYIZA_CONNECT_TIMEOUT_MS", default_value_t = 10_000)]
-    pub connect_timeout_ms: u64,
+}
+
+fn heart_beat(text: &str) -> Result<(u32, u32), String> {
+    let numbers = text
+        .split_once(',')
+        .and_then(|(send, want)| Some((send.trim().parse().ok()?, want.trim().parse().ok()?)));
+    numbers.ok_or_else(|| "expected two numbers of milliseconds, as in 10000,10000".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1 on".to_owned())
 }
 
 /// The launcher's own settings.
@@ -262,7 +339,10 @@ mod tests {
     fn the_command_line_overrides_the_file_and_the_file_the_default() {
         let file = "log_partitions = 3\nmax_frame_bytes = 9\norigins = [\"http://a\", \"http://b\"]";
         let Engine { engine } = parse_with(file, &["--max-frame-bytes", "7"]).unwrap();
-        assert_eq!((engine.log_partitions, engine.max_frame_bytes, engine.max_subscriptions), (3, 7, 256));
+        assert_eq!(
+            (engine.log_partitions, engine.limits.max_frame_bytes, engine.limits.max_subscriptions),
+            (3, 7, 256)
+        );
         assert_eq!(engine.origins, ["http://a", "http://b"]);
     }
 

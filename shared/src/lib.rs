@@ -5,6 +5,7 @@ pub mod config;
 pub mod database;
 pub mod event;
 pub mod id;
+pub mod limits;
 pub mod names;
 pub mod signing;
 pub mod telemetry;

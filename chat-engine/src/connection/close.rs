@@ -1,20 +1,30 @@
 //! Why the engine ends a connection, and what the client should do about it.
 
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use websocket::Violation;
 
-/// Every reason for which the engine closes a connection that its client would have kept.
+/// Every reason for which a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The client said DISCONNECT.
     Disconnected,
-    /// The client broke the protocol, or asked for something it may not have; an ERROR said what.
+    /// The client closed the WebSocket, or is gone.
+    PeerClosed,
+    /// The client broke STOMP, or asked for something it may not have; an ERROR said what.
     Refused,
+    /// The client broke RFC 6455; an ERROR said how.
+    WebSocket(Violation),
     /// No CONNECT came in time.
     ConnectTimeout,
+    /// The rest of a frame did not come in time.
+    FrameTimeout,
     /// The client's heart-beats stopped.
     HeartBeatMissed,
     /// The client reads too slowly for what it follows.
     TooSlow,
+    /// Too many messages wait for the client's acknowledgement.
+    Unacknowledged,
+    /// The person has as many connections as are allowed.
+    TooManyConnections,
     /// The access token's life is over.
     TokenExpired,
     /// The session was signed out.
@@ -25,45 +35,74 @@ pub enum CloseReason {
     HistoryUnavailable,
     /// This node is going down.
     GoingAway,
+    /// A fault of the engine's own.
+    Internal,
+}
+
+/// What a reason is called, says and asks for, in one place.
+struct Description {
+    name: &'static str,
+    code: u16,
+    text: &'static str,
+    reconnect: bool,
+    /// Whether an ERROR frame goes before the close frame. A client that is too slow would not get it, one that was
+    /// refused has it, one that leaves needs none.
+    error: bool,
 }
 
 impl CloseReason {
+    #[rustfmt::skip]
+    const fn description(self) -> Description {
+        // Codes of RFC 6455 §7.4.1, and of IANA's registry since.
+        let (name, code, text, reconnect, error) = match self {
+            Self::Disconnected => ("disconnected", 1000, "disconnected", false, false),
+            Self::PeerClosed => ("peer-closed", 1000, "closed by the client", false, false),
+            Self::Refused => ("refused", 1008, "refused, do not reconnect unchanged", false, false),
+            Self::WebSocket(violation) =>
+                ("websocket", violation.close_code(), "refused, do not reconnect unchanged", false, false),
+            Self::ConnectTimeout => ("connect-timeout", 1013, "no CONNECT in time, reconnect", true, true),
+            Self::FrameTimeout => ("frame-timeout", 1013, "a frame took too long, reconnect and resume", true, true),
+            Self::HeartBeatMissed => ("heart-beat", 1013, "heart-beat missed, reconnect and resume", true, true),
+            Self::TooSlow => ("too-slow", 1013, "too slow, reconnect and resume", true, false),
+            Self::Unacknowledged =>
+                ("unacknowledged", 1013, "too many messages wait for ACK, reconnect and resume", true, true),
+            Self::TooManyConnections =>
+                ("connections", 1008, "too many connections of this account, close one first", false, true),
+            Self::TokenExpired =>
+                ("token", 1008, "the access token has expired, reconnect with a fresh one", true, true),
+            Self::SessionRevoked => ("revoked", 1008, "the session was signed out, do not reconnect", false, true),
+            Self::NotAMember =>
+                ("membership", 1008, "no longer a member of the room, do not subscribe again", false, true),
+            Self::HistoryUnavailable =>
+                ("history", 1013, "history is unavailable, reconnect in a moment", true, true),
+            Self::GoingAway => ("going-away", 1012, "the server is going away, reconnect and resume", true, true),
+            Self::Internal => ("internal", 1011, "an internal error, reconnect and resume", true, true),
+        };
+        Description { name, code, text, reconnect, error }
+    }
+
+    /// A short name, for counting.
+    pub const fn name(self) -> &'static str {
+        self.description().name
+    }
+
     /// What the close frame and the ERROR say.
     pub const fn text(self) -> &'static str {
-        match self {
-            Self::Disconnected => "disconnected",
-            Self::Refused => "refused, do not reconnect unchanged",
-            Self::ConnectTimeout => "no CONNECT in time, reconnect",
-            Self::HeartBeatMissed => "heart-beat missed, reconnect and resume",
-            Self::TooSlow => "too slow, reconnect and resume",
-            Self::TokenExpired => "the access token has expired, reconnect with a fresh one",
-            Self::SessionRevoked => "the session was signed out, do not reconnect",
-            Self::NotAMember => "no longer a member of the room, do not subscribe again",
-            Self::HistoryUnavailable => "history is unavailable, reconnect in a moment",
-            Self::GoingAway => "the server is going away, reconnect and resume",
-        }
+        self.description().text
     }
 
     /// Whether the same client may come back as it is, perhaps with a fresh token.
     pub const fn reconnect(self) -> bool {
-        !matches!(self, Self::Disconnected | Self::Refused | Self::SessionRevoked | Self::NotAMember)
+        self.description().reconnect
     }
 
-    /// The close code of RFC 6455 §7.4.1, or one registered since.
-    pub(super) const fn code(self) -> CloseCode {
-        match self {
-            Self::Disconnected => CloseCode::Normal,
-            Self::Refused | Self::SessionRevoked | Self::NotAMember | Self::TokenExpired => CloseCode::Policy,
-            Self::ConnectTimeout | Self::HeartBeatMissed | Self::TooSlow | Self::HistoryUnavailable => {
-                CloseCode::Again
-            }
-            Self::GoingAway => CloseCode::Restart,
-        }
+    /// The close code.
+    pub const fn code(self) -> u16 {
+        self.description().code
     }
 
-    /// Whether an ERROR frame goes before the close frame. A client that is too slow would not get it, one that
-    /// was refused has it, one that disconnects needs none.
+    /// Whether an ERROR frame goes before the close frame.
     pub(super) const fn has_error(self) -> bool {
-        !matches!(self, Self::Disconnected | Self::Refused | Self::TooSlow)
+        self.description().error
     }
 }

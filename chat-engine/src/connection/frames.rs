@@ -1,37 +1,60 @@
-//! The server's frames, but for MESSAGE.
+//! The server's frames, but for MESSAGE to many.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use shared::{Seq, UserId};
-use stomp::{Command, Version, encode};
+use stomp::{Command, HeartBeat, Version, encode};
+use websocket::{DataKind, FrameBuffer};
 
-/// A heart-beat (STOMP 1.2 "Heart-beating").
-pub(crate) const HEART_BEAT: &[u8] = b"\n";
+use super::ConnectionId;
+
+/// A heart-beat (STOMP 1.2 "Heart-beating"): a text message that holds a line end.
+pub(super) fn heart_beat() -> Bytes {
+    Bytes::from_static(b"\x81\x01\n")
+}
 
 /// RECEIPT; for a message that is durable, with its place.
-pub(crate) fn receipt(receipt_id: &str, seq: Option<Seq>) -> Bytes {
+pub(crate) fn receipt(version: Version, receipt_id: &str, seq: Option<Seq>) -> Bytes {
     let seq = seq.map(|seq| seq.to_string());
     let headers = [("receipt-id", receipt_id)].into_iter().chain(seq.as_deref().map(|seq| ("seq", seq)));
-    write(Command::Receipt, headers, b"")
+    write(version, Command::Receipt, headers, b"")
 }
 
 /// CONNECTED.
-pub(super) fn connected(version: Version, user: UserId, heart_beat: &str) -> Bytes {
+pub(super) fn connected(version: Version, user: UserId, id: ConnectionId, heart_beat: HeartBeat) -> Bytes {
     let server = concat!("moyiza/", env!("CARGO_PKG_VERSION"));
-    let user = user.to_string();
-    let headers =
-        [("version", version.as_str()), ("server", server), ("user-name", &user), ("heart-beat", heart_beat)];
-    write(Command::Connected, headers, b"")
+    let (user, session, heart_beat) = (user.to_string(), id.0.to_string(), heart_beat.to_string());
+    let mut headers = vec![("server", server), ("session", &session), ("user-name", &user)];
+    if version > Version::V10 {
+        headers.extend([("version", version.as_str()), ("heart-beat", &heart_beat)]);
+    }
+    write(version, Command::Connected, headers, b"")
 }
 
 /// ERROR: `message` in a word or two, `detail` in a sentence.
-pub(super) fn error(message: &str, detail: &str, receipt_id: Option<&str>) -> Bytes {
+pub(super) fn error(version: Version, message: &str, detail: &str, receipt_id: Option<&str>) -> Bytes {
     let headers = [("message", message), ("content-type", "text/plain")];
     let headers = headers.into_iter().chain(receipt_id.map(|id| ("receipt-id", id)));
-    write(Command::Error, headers, detail.as_bytes())
+    write(version, Command::Error, headers, detail.as_bytes())
 }
 
-fn write<'a>(command: Command, headers: impl IntoIterator<Item = (&'a str, &'a str)>, body: &[u8]) -> Bytes {
-    let mut out = BytesMut::new();
-    encode(&mut out, Version::V12, command, headers, body);
-    out.freeze()
+/// ERROR for a client that speaks no version of ours (STOMP 1.2 "Protocol Negotiation").
+pub(super) fn no_common_version(detail: &str) -> Bytes {
+    let headers = [
+        ("version", Version::SUPPORTED),
+        ("content-type", "text/plain"),
+        ("message", "version not supported"),
+    ];
+    write(Version::V10, Command::Error, headers, detail.as_bytes())
+}
+
+fn write<'a>(
+    version: Version,
+    command: Command,
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    body: &[u8],
+) -> Bytes {
+    let mut out = FrameBuffer::with_capacity(128 + body.len());
+    encode(out.payload_mut(), version, command, headers, body);
+    // Headers are text by construction, the bodies here are our own words.
+    out.finish(DataKind::Text)
 }

@@ -1,55 +1,75 @@
-//! A connection's outbound queue, bounded in bytes. Whoever has a frame for the client puts it here and never
-//! waits; the connection's task writes all that is due at once.
+//! A connection's way out: its queue, and the socket that it empties into.
+//!
+//! Whoever has frames for many clients queues them all and then [`flush`](Outbox::flush)es each connection once: all
+//! that is due leaves in one write, on the thread that has it, and no task is woken for it. Only what the socket does
+//! not take at once is left to the connection's own task. Measured against waking the task for every delivery in
+//! docs/performance.md.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    task::{Context, Poll},
+    collections::VecDeque,
+    io::{ErrorKind, IoSlice},
+    net::Shutdown,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Context,
+    time::Instant,
 };
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use shared::Seq;
+use socket2::SockRef;
+use stomp::Version;
+use tokio::net::{TcpStream, tcp::OwnedWriteHalf};
+use websocket::Deflate;
 
-use super::CloseReason;
+use super::{
+    CloseReason, frames,
+    queue::{Outgoing, Queue, advance},
+};
 use crate::room::SubscriberId;
 
-/// Which subscription's record a frame is.
-pub type Mark = (SubscriberId, Seq);
+/// Frames that leave in one write at most: the kernel takes no more pieces than 1,024, and the list is on the stack.
+const PIECES: usize = 64;
 
-/// A frame on its way.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// A whole STOMP frame.
-    pub frame: Bytes,
-    /// To know what reached the client when the connection ends.
-    pub mark: Option<Mark>,
-}
-
-impl From<Bytes> for Outgoing {
-    fn from(frame: Bytes) -> Self {
-        Self { frame, mark: None }
-    }
-}
-
-/// The queue.
+/// The way out.
 #[derive(Debug)]
 pub struct Outbox {
     state: Mutex<State>,
     task: AtomicWaker,
+    socket: OwnedWriteHalf,
     max_bytes: usize,
+    deflate: Option<Deflate>,
+    version: OnceLock<Version>,
+    /// When something was last written, in milliseconds since `EPOCH`.
+    written_at: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Outgoing>,
-    queued_bytes: usize,
+    queue: Queue,
     /// Answers that the client is owed: what it asked for is still being done.
-    owed: usize,
+    owed: u32,
     closing: Option<CloseReason>,
-    /// Records that were queued and never written: each subscription's first.
-    unwritten: HashMap<SubscriberId, Seq>,
+    /// Somebody writes what was taken from the queue, without the lock.
+    writing: bool,
+    /// The socket took a part of the first frame.
+    begun: bool,
+    socket: SocketState,
+}
+
+/// What a socket takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum SocketState {
+    #[default]
+    Open,
+    /// It takes no more until the connection's task has seen that it does.
+    Full,
+    /// The peer is gone.
+    Gone,
 }
 
 /// An answer that a client is owed. Whoever has it queues the answer and drops it; DISCONNECT waits for all.
@@ -64,54 +84,239 @@ impl Drop for Owed {
     }
 }
 
-/// What the connection's task does next.
-#[derive(Debug)]
-pub(super) enum Next {
-    Write(Outgoing),
-    /// Nothing more comes: close.
-    Close(CloseReason),
+/// Where a connection's way out stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) closing: Option<CloseReason>,
+    /// Everything queued was written.
+    pub(super) drained: bool,
+    pub(super) socket: SocketState,
+    /// Nothing is being done for the client any more, and everything there is to tell of it is queued.
+    pub(super) settled: bool,
+}
+
+/// Connections that have something to write, gathered while frames are queued and written when it is dropped.
+#[derive(Debug, Default)]
+pub struct Batch(Vec<Arc<Outbox>>);
+
+impl Batch {
+    /// Queues a frame for a connection that is written to when the batch is dropped.
+    pub fn push(&mut self, outbox: &Arc<Outbox>, outgoing: impl Into<Outgoing>) {
+        if outbox.push(outgoing.into()) {
+            self.0.push(outbox.clone());
+        }
+    }
+
+    /// Writes what was queued.
+    pub fn flush(&mut self) {
+        self.0.drain(..).for_each(|outbox| outbox.flush());
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Milliseconds of [`Outbox::written_at`] count from here.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}
+
+fn milliseconds_now() -> u64 {
+    u64::try_from(epoch().elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Outbox {
-    /// A queue of at most `max_bytes`.
-    pub fn new(max_bytes: usize) -> Self {
-        Self { state: Mutex::default(), task: AtomicWaker::new(), max_bytes }
+    /// A queue of at most `max_bytes` before `socket`.
+    pub(crate) fn new(socket: OwnedWriteHalf, max_bytes: usize, deflate: Option<Deflate>) -> Self {
+        Self {
+            state: Mutex::default(),
+            task: AtomicWaker::new(),
+            socket,
+            max_bytes,
+            deflate,
+            version: OnceLock::new(),
+            written_at: AtomicU64::new(milliseconds_now()),
+        }
     }
 
-    /// Queues a frame. A client too slow for its queue is closed: nothing is dropped silently.
-    pub fn push(&self, outgoing: Outgoing) {
+    /// The client speaks this version from now on.
+    pub(super) fn set_version(&self, version: Version) {
+        // Agreed on once.
+        let _ = self.version.set(version);
+    }
+
+    /// The version that the client speaks. What is said before one is agreed on is the same in all of them.
+    pub fn version(&self) -> Version {
+        self.version.get().copied().unwrap_or(Version::V12)
+    }
+
+    /// The compression agreed on.
+    pub fn deflate(&self) -> Option<Deflate> {
+        self.deflate
+    }
+
+    /// When something was last written.
+    pub(super) fn last_write(&self) -> Instant {
+        epoch() + std::time::Duration::from_millis(self.written_at.load(Ordering::Relaxed))
+    }
+
+    /// Queues a frame; whether somebody has to [`flush`](Self::flush) for it. A client too slow for its queue is
+    /// closed: nothing is dropped silently.
+    #[must_use = "the frame waits for a flush"]
+    pub(super) fn push(&self, outgoing: Outgoing) -> bool {
         let mut state = self.state.lock();
         if state.closing.is_some() {
-            state.give_up(outgoing.mark);
-            return;
+            state.queue.give_up(outgoing.mark);
+            return false;
         }
-        if state.queued_bytes + outgoing.frame.len() > self.max_bytes {
-            state.give_up(outgoing.mark);
-            while let Some(outgoing) = state.queue.pop_front() {
-                state.give_up(outgoing.mark);
-            }
-            state.queued_bytes = 0;
-            state.closing = Some(CloseReason::TooSlow);
-        } else {
-            state.queued_bytes += outgoing.frame.len();
-            state.queue.push_back(outgoing);
+        let idle = state.queue.is_empty() && !state.writing;
+        if state.queue.push(outgoing, self.max_bytes) {
+            return idle && state.socket == SocketState::Open;
         }
+        self.close_locked(&mut state, CloseReason::TooSlow);
         drop(state);
         self.task.wake();
+        false
+    }
+
+    /// Queues a frame that the connection's task writes.
+    pub fn push_for_task(&self, frame: Bytes) {
+        if self.push(frame.into()) {
+            self.task.wake();
+        }
     }
 
     /// Closes the connection after what is queued. The first reason stands.
     pub fn close(&self, reason: CloseReason) {
         let mut state = self.state.lock();
         if state.closing.is_none() {
-            if reason.has_error() {
-                let message = if reason.reconnect() { "reconnect" } else { "closed" };
-                state.queue.push_back(super::frames::error(message, reason.text(), None).into());
-            }
-            state.closing = Some(reason);
+            self.close_locked(&mut state, reason);
         }
         drop(state);
         self.task.wake();
+    }
+
+    fn close_locked(&self, state: &mut MutexGuard<'_, State>, reason: CloseReason) {
+        state.closing = Some(reason);
+        if reason == CloseReason::TooSlow {
+            // It does not get what it could not take, only why, once it reads again.
+            let begun = state.begun;
+            state.queue.clear(begun);
+        }
+        if reason.has_error() {
+            let message = if reason.reconnect() { "reconnect" } else { "closed" };
+            state.queue.push_unbounded(frames::error(self.version(), message, reason.text(), None).into());
+        }
+        state.queue.push_unbounded(websocket::close(reason.code(), reason.text()).into());
+    }
+
+    /// Answers the peer's close, after what is queued (RFC 6455 §5.5.1).
+    pub(super) fn answer_close(&self, code: Option<u16>) {
+        let mut state = self.state.lock();
+        if state.closing.is_none() {
+            state.closing = Some(CloseReason::PeerClosed);
+            let frame = match code {
+                Some(code) => websocket::close(code, ""),
+                None => websocket::frame(websocket::OpCode::Close, b""),
+            };
+            state.queue.push_unbounded(frame.into());
+        }
+        drop(state);
+        self.task.wake();
+    }
+
+    /// Writes what is queued, until the socket takes no more. Never waits: what is left is the task's.
+    pub fn flush(&self) {
+        let mut state = self.state.lock();
+        // Who writes now looks again before it ends.
+        while !state.writing && state.socket == SocketState::Open && !state.queue.is_empty() {
+            state.writing = true;
+            let mut frames = state.queue.take();
+            let mut begun = state.begun;
+            drop(state);
+            let (written, socket) = self.write(&mut frames, &mut begun);
+            state = self.state.lock();
+            if state.closing == Some(CloseReason::TooSlow) {
+                // Found too slow while this was being written.
+                state.queue.abandon(&mut frames, begun);
+            }
+            state.queue.put_back(frames, written);
+            state.begun = begun;
+            state.writing = false;
+            state.socket = socket;
+            if socket != SocketState::Open || state.closing.is_some() {
+                self.task.wake();
+            }
+        }
+    }
+
+    /// Writes `frames` until the socket takes no more: how many bytes it took, and how it is now.
+    fn write(&self, frames: &mut VecDeque<Outgoing>, begun: &mut bool) -> (usize, SocketState) {
+        let mut written = 0;
+        let socket = loop {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let count = frames.len().min(PIECES);
+            for (piece, outgoing) in pieces.iter_mut().zip(&*frames) {
+                *piece = IoSlice::new(&outgoing.frame);
+            }
+            match self.socket.try_write_vectored(&pieces[..count]) {
+                Ok(bytes) => {
+                    written += bytes;
+                    *begun = advance(frames, bytes);
+                    if frames.is_empty() {
+                        break SocketState::Open;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break SocketState::Full,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break SocketState::Gone,
+            }
+        };
+        if written > 0 {
+            self.written_at.store(milliseconds_now(), Ordering::Relaxed);
+        }
+        (written, socket)
+    }
+
+    /// Where the way out stands. The connection's task is woken when that changes.
+    pub(super) fn standing(&self) -> Standing {
+        let state = self.state.lock();
+        Standing {
+            closing: state.closing,
+            drained: state.queue.is_empty() && !state.writing,
+            socket: state.socket,
+            settled: state.owed == 0,
+        }
+    }
+
+    /// Whether nothing more is queued.
+    pub(super) fn is_closing(&self) -> bool {
+        self.state.lock().closing.is_some()
+    }
+
+    /// The connection's task is woken when it has to look.
+    pub(super) fn register(&self, context: &Context<'_>) {
+        self.task.register(context.waker());
+    }
+
+    /// The connection's task is to look.
+    pub(super) fn wake(&self) {
+        self.task.wake();
+    }
+
+    /// The socket takes more: goes on writing.
+    pub(super) fn writable(&self) {
+        {
+            let mut state = self.state.lock();
+            if state.socket == SocketState::Full {
+                state.socket = SocketState::Open;
+            }
+        }
+        self.flush();
     }
 
     /// Something is being done for the client, until the result is dropped.
@@ -120,98 +325,22 @@ impl Outbox {
         Owed(self.clone())
     }
 
-    /// Whether nothing is being done for the client any more, and everything there is to tell of it is queued.
-    pub(super) fn is_settled(&self) -> bool {
-        self.state.lock().owed == 0
-    }
-
-    /// Whether the client has been too slow. Asked before the socket, which is full then; the task is woken for it.
-    pub(super) fn is_too_slow(&self, context: &Context<'_>) -> bool {
-        self.task.register(context.waker());
-        self.state.lock().closing == Some(CloseReason::TooSlow)
-    }
-
-    pub(super) fn poll_next(&self, context: &Context<'_>) -> Poll<Next> {
-        self.task.register(context.waker());
-        let mut state = self.state.lock();
-        if let Some(outgoing) = state.queue.pop_front() {
-            state.queued_bytes = state.queued_bytes.saturating_sub(outgoing.frame.len());
-            if state.queue.is_empty() {
-                // Memory is held only while something waits.
-                state.queue = VecDeque::new();
-            }
-            return Poll::Ready(Next::Write(outgoing));
-        }
-        state.closing.map_or(Poll::Pending, |reason| Poll::Ready(Next::Close(reason)))
-    }
-
-    /// Notes that a record was taken from the queue and did not reach the socket.
-    pub(super) fn not_written(&self, mark: Mark) {
-        self.state.lock().give_up(Some(mark));
-    }
-
-    /// The connection is over: what is still queued, and what comes, is not written.
+    /// The connection is over: what is still queued, and what comes, is not written. The socket is closed, whoever
+    /// still holds on to this.
     pub(super) fn end(&self) {
         let mut state = self.state.lock();
-        state.closing.get_or_insert(CloseReason::Disconnected);
-        while let Some(outgoing) = state.queue.pop_front() {
-            state.give_up(outgoing.mark);
-        }
+        state.closing.get_or_insert(CloseReason::PeerClosed);
+        state.socket = SocketState::Gone;
+        state.queue.clear(false);
+        drop(state);
+        let socket: &TcpStream = self.socket.as_ref();
+        // Not connected any more, then.
+        let _ = SockRef::from(socket).shutdown(Shutdown::Both);
     }
 
     /// The place that a subscription's client is known to have got to; `None` if everything was written. Asked
     /// by the one who queues that subscription's records, so that none comes in between.
     pub fn reached(&self, subscriber: SubscriberId) -> Option<Seq> {
-        let first = self.state.lock().unwritten.get(&subscriber).copied()?;
-        Seq::from_raw(first.get() - 1)
-    }
-}
-
-impl State {
-    fn give_up(&mut self, mark: Option<Mark>) {
-        if let Some((subscriber, seq)) = mark {
-            let first = self.unwritten.entry(subscriber).or_insert(seq);
-            *first = seq.min(*first);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::task::Waker;
-
-    use super::*;
-
-    fn marked(length: usize, seq: i64) -> Outgoing {
-        let mark = Some((SubscriberId(1), Seq::from_raw(seq).unwrap()));
-        Outgoing { frame: vec![b'x'; length].into(), mark }
-    }
-
-    fn next(outbox: &Outbox) -> Poll<Next> {
-        outbox.poll_next(&Context::from_waker(Waker::noop()))
-    }
-
-    #[test]
-    fn too_slow_is_closed_and_knows_what_was_not_written() {
-        let outbox = Outbox::new(10);
-        outbox.push(marked(5, 1));
-        assert!(matches!(next(&outbox), Poll::Ready(Next::Write(_))));
-        outbox.push(marked(6, 2));
-        outbox.push(marked(6, 3));
-        assert!(matches!(next(&outbox), Poll::Ready(Next::Close(CloseReason::TooSlow))));
-        assert_eq!(outbox.reached(SubscriberId(1)), Seq::from_raw(1));
-    }
-
-    #[test]
-    fn closing_comes_after_what_is_queued() {
-        let outbox = Outbox::new(10);
-        outbox.push(marked(5, 1));
-        outbox.close(CloseReason::GoingAway);
-        outbox.close(CloseReason::TokenExpired);
-        assert!(matches!(next(&outbox), Poll::Ready(Next::Write(frame)) if frame.mark.is_some()));
-        assert!(
-            matches!(next(&outbox), Poll::Ready(Next::Write(frame)) if frame.frame.starts_with(b"ERROR\n"))
-        );
-        assert!(matches!(next(&outbox), Poll::Ready(Next::Close(CloseReason::GoingAway))));
+        self.state.lock().queue.reached(subscriber)
     }
 }

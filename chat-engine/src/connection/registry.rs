@@ -1,11 +1,8 @@
 //! Who is connected here, to end their connections when their session ends.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use dashmap::DashMap;
@@ -17,12 +14,12 @@ use super::{CloseReason, Outbox};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// The connections of this node, by person.
+/// The connections of this node.
 #[derive(Default)]
 pub struct Registry {
-    people: DashMap<UserId, HashMap<ConnectionId, (SessionId, Arc<Outbox>)>>,
-    /// Those that have not said CONNECT yet.
-    fresh: DashMap<ConnectionId, Arc<Outbox>>,
+    connections: DashMap<ConnectionId, Arc<Outbox>>,
+    /// Of those that have said CONNECT, by person.
+    people: DashMap<UserId, Vec<(ConnectionId, SessionId)>>,
     next: AtomicU64,
 }
 
@@ -32,43 +29,49 @@ impl Registry {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A connection that has not said CONNECT yet.
-    pub(super) fn open(&self, id: ConnectionId, outbox: Arc<Outbox>) {
-        self.fresh.insert(id, outbox);
+    /// A new connection.
+    pub(super) fn open(&self, outbox: &Arc<Outbox>) -> ConnectionId {
+        let id = ConnectionId(self.next_id());
+        self.connections.insert(id, outbox.clone());
+        id
     }
 
-    /// A connection that never said CONNECT is over.
-    pub(super) fn drop_fresh(&self, id: ConnectionId) {
-        self.fresh.remove(&id);
+    /// A connection said who it is; false if `limit` of the same person are there already.
+    pub(super) fn identify(&self, id: ConnectionId, user: UserId, session: SessionId, limit: usize) -> bool {
+        // Most people have one: room for four would be held for nothing.
+        let mut connections = self.people.entry(user).or_insert_with(|| Vec::with_capacity(1));
+        let admitted = connections.len() < limit;
+        if admitted {
+            connections.push((id, session));
+        }
+        admitted
     }
 
-    pub(super) fn add(&self, user: UserId, session: SessionId, id: ConnectionId, outbox: Arc<Outbox>) {
-        self.people.entry(user).or_default().insert(id, (session, outbox));
-        self.fresh.remove(&id);
-    }
-
-    pub(super) fn remove(&self, user: UserId, id: ConnectionId) {
-        self.people.remove_if_mut(&user, |_, connections| {
-            connections.remove(&id);
-            connections.is_empty()
-        });
+    /// A connection is over.
+    pub(super) fn remove(&self, id: ConnectionId, user: Option<UserId>) {
+        self.connections.remove(&id);
+        if let Some(user) = user {
+            self.people.remove_if_mut(&user, |_, connections| {
+                connections.retain(|(connection, _)| *connection != id);
+                connections.is_empty()
+            });
+        }
     }
 
     /// Closes every connection of a session.
     pub fn close_session(&self, user: UserId, session: SessionId, reason: CloseReason) {
-        if let Some(connections) = self.people.get(&user) {
-            let of_session = connections.values().filter(|(id, _)| *id == session);
-            of_session.for_each(|(_, outbox)| outbox.close(reason));
+        let of_session: Vec<_> = self.people.get(&user).map_or_else(Vec::new, |connections| {
+            connections.iter().filter(|(_, of)| *of == session).map(|(id, _)| *id).collect()
+        });
+        for id in of_session {
+            if let Some(outbox) = self.connections.get(&id) {
+                outbox.close(reason);
+            }
         }
     }
 
     /// Closes every connection.
     pub fn close_all(&self, reason: CloseReason) {
-        for outbox in &self.fresh {
-            outbox.close(reason);
-        }
-        for connections in &self.people {
-            connections.values().for_each(|(_, outbox)| outbox.close(reason));
-        }
+        self.connections.iter().for_each(|outbox| outbox.close(reason));
     }
 }

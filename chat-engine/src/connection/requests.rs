@@ -1,7 +1,9 @@
 //! What a connected client may ask for, checked and turned into something to do.
 
+use std::sync::Arc;
+
 use shared::{RoomId, Seq};
-use stomp::{Ack, ByteString, Headers, Send, Subscribe};
+use stomp::{Ack, ByteString, Headers, Send, Subscribe, session::Violation};
 
 use crate::{record::Posted, shard::Feed};
 
@@ -15,10 +17,16 @@ const DEFAULT_PAGE: u16 = 50;
 /// Why a request is refused. The ERROR's `message` is [`title`](Self::title), its body the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("{0}")]
-    Protocol(String),
+    #[error(transparent)]
+    Protocol(#[from] Violation),
     #[error("{0}")]
     NotAllowed(String),
+    #[error("history needs a subscription to the room")]
+    NoSubscription,
+    #[error("a connection may SEND {0} frames a second")]
+    TooFast(u32),
+    #[error("a transaction may not SEND to {0:?}")]
+    NotInTransaction(ByteString),
     #[error("you are not a member of room {0}")]
     NotAMember(RoomId),
     #[error("there is no destination {0:?} to {1}")]
@@ -31,8 +39,6 @@ pub(super) enum Refusal {
     Empty,
     #[error("the message is {length} bytes long; {limit} are allowed")]
     TooLong { length: usize, limit: usize },
-    #[error("a connection may have {0} subscriptions")]
-    TooManySubscriptions(usize),
     #[error("{0}")]
     TryAgain(String),
 }
@@ -40,37 +46,75 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) const fn title(&self) -> &'static str {
         match self {
-            Self::Protocol(_) => "protocol violation",
+            Self::Protocol(violation) => violation.title(),
             Self::NotAllowed(_) => "not allowed",
+            Self::NoSubscription => "no subscription",
+            Self::TooFast(_) => "too fast",
+            Self::NotInTransaction(_) => "not in a transaction",
             Self::NotAMember(_) => "not a member",
             Self::Destination(..) => "unknown destination",
             Self::Header { .. } => "bad header",
             Self::Body(_) | Self::Empty => "bad body",
             Self::TooLong { .. } => "message too long",
-            Self::TooManySubscriptions(_) => "too many subscriptions",
             Self::TryAgain(_) => "try again",
         }
     }
+
+    /// Whether the client may live on, if it has subscribed to where it is told.
+    pub(super) const fn is_protocol(&self) -> bool {
+        matches!(self, Self::Protocol(_))
+    }
 }
+
+/// Where refusals and news about the connection go.
+pub(super) const ERRORS: &str = "/user/queue/errors";
+/// Where a fresh access token is sent to.
+const TOKEN: &str = "/app/token";
 
 /// A SEND that is understood.
 #[derive(Debug)]
 pub(super) enum Sending {
-    Message { room: RoomId, client_id: Option<ByteString>, content: String },
-    History { room: RoomId, subscription: Option<ByteString>, before: Seq, limit: u16 },
+    Message {
+        room: RoomId,
+        client_id: Option<ByteString>,
+        content: String,
+    },
+    History {
+        room: RoomId,
+        subscription: Option<ByteString>,
+        before: Seq,
+        limit: u16,
+    },
+    /// To `/topic/{name}`, as it is.
+    Topic(Send),
+    /// A fresh access token.
+    Token(Option<ByteString>),
 }
 
 /// A SUBSCRIBE that is understood.
 #[derive(Debug)]
-pub(super) struct Following {
-    pub(super) room: RoomId,
-    pub(super) feed: Feed,
-    pub(super) history: u16,
+pub(super) enum Following {
+    Room {
+        room: RoomId,
+        feed: Feed,
+        history: u16,
+    },
+    /// `/topic/{name}`; the whole destination.
+    Topic(Arc<str>),
+    /// `/user/queue/errors`.
+    Errors,
 }
 
 impl Sending {
-    pub(super) fn parse(send: &Send, max_content: usize) -> Result<Self, Refusal> {
+    pub(super) fn parse(send: Send, max_content: usize, topics: bool) -> Result<Self, Refusal> {
         let destination = &send.destination;
+        if topics && is_topic(destination) {
+            return Ok(Self::Topic(send));
+        }
+        if &**destination == TOKEN {
+            let of_body = || ByteString::try_from(send.body.clone()).ok().filter(|body| !body.is_empty());
+            return Ok(Self::Token(stomp::access_token(&send.headers).or_else(of_body)));
+        }
         if let Some(room) = destination.strip_prefix("/app/chat/").and_then(|room| room.parse().ok()) {
             let client_id = client_id(&send.headers)?;
             let posted: Posted<'_> =
@@ -97,16 +141,29 @@ impl Sending {
         Err(Refusal::Destination(destination.clone(), "SEND to"))
     }
 
-    pub(super) const fn room(&self) -> RoomId {
+    /// The room whose members may do this.
+    pub(super) const fn room(&self) -> Option<RoomId> {
         match self {
-            Self::Message { room, .. } | Self::History { room, .. } => *room,
+            Self::Message { room, .. } | Self::History { room, .. } => Some(*room),
+            Self::Topic(_) | Self::Token(_) => None,
         }
     }
 }
 
+/// `/topic/` and a name.
+fn is_topic(destination: &str) -> bool {
+    destination.strip_prefix("/topic/").is_some_and(|name| !name.is_empty())
+}
+
 impl Following {
-    pub(super) fn parse(subscribe: &Subscribe) -> Result<Self, Refusal> {
+    pub(super) fn parse(subscribe: &Subscribe, topics: bool) -> Result<Self, Refusal> {
         let destination = &subscribe.destination;
+        if topics && is_topic(destination) {
+            return Ok(Self::Topic((**destination).into()));
+        }
+        if &**destination == ERRORS {
+            return Ok(Self::Errors);
+        }
         let of = |prefix: &str| destination.strip_prefix(prefix).and_then(|room| room.parse().ok());
         let (room, feed) = match (of("/chat/"), of("/chatalarm/")) {
             (Some(room), _) => (room, Feed::Chat),
@@ -115,7 +172,8 @@ impl Following {
         };
         if subscribe.ack != Ack::Auto {
             let value = subscribe.headers.first("ack").cloned().unwrap_or_default();
-            return Err(Refusal::Header { header: "ack", value, expected: "only auto is supported".into() });
+            let expected = "a chat room supports only auto".into();
+            return Err(Refusal::Header { header: "ack", value, expected });
         }
         if let Some(value) = subscribe.headers.first("after").cloned() {
             // Not to be passed over in silence: the client would believe that it has missed nothing.
@@ -126,7 +184,15 @@ impl Following {
         let history = number(&subscribe.headers, "history", &expected, |text| {
             if text == "0" { Some(0) } else { page_size(text) }
         })?;
-        Ok(Self { room, feed, history: history.unwrap_or(0) })
+        Ok(Self::Room { room, feed, history: history.unwrap_or(0) })
+    }
+
+    /// The room whose members may do this.
+    pub(super) const fn room(&self) -> Option<RoomId> {
+        match self {
+            Self::Room { room, .. } => Some(*room),
+            Self::Topic(_) | Self::Errors => None,
+        }
     }
 }
 

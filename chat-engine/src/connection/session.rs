@@ -4,75 +4,68 @@
 //! the client is waiting for, if any, and reads only when there is none: a client cannot ask for more than is
 //! being done. Nothing is awaited outside of it, so there is nothing to cancel.
 
+mod carry_out;
+mod lifetime;
+
 use std::{
-    collections::HashMap,
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
-    time::Duration,
+    time::Instant,
 };
 
 use bytes::Bytes;
-use shared::{RoomId, SessionId, UserId, token::Claims};
-use stomp::{ByteString, Connect, Decoder, Frame, Limits, Request, Version};
-use time::OffsetDateTime;
-use tokio::{sync::oneshot, time::Instant};
+use carry_out::{Asked, Subscription};
+use lifetime::Lifetime;
+use shared::{SessionId, UserId, token::Claims};
+use stomp::{
+    ByteString, Connect, Session, Version,
+    session::{Action, Violation},
+};
+use tokio::net::TcpStream;
+use websocket::{Deflate, Event, Limits, Receiver, Role};
 
 use super::{
-    CloseReason, ConnectionId, Outbox,
-    deadlines::{Deadlines, Due, HEART_BEAT},
+    Batch, CloseReason, ConnectionId, Outbox,
+    door::Seat,
     frames,
-    link::{Link, LinkEvent, Socket},
-    requests::{Following, Refusal, Sending},
+    outbox::SocketState,
+    rate::Bucket,
+    requests::Refusal,
+    transport::{Read, Transport},
 };
-use crate::{
-    access::AccessError,
-    engine::Engine,
-    record::Draft,
-    room::{Subscriber, SubscriberId},
-    shard::{Answer, Feed, Input, Outlet},
-};
+use crate::{access::AccessError, engine::Engine, topics::TopicsError};
+
+/// A connection whose handshake is done.
+pub(crate) struct Upgraded {
+    pub(crate) socket: TcpStream,
+    /// Came behind the handshake already.
+    pub(crate) early: Vec<u8>,
+    /// The sub-protocol agreed on; without one, `accept-version` decides.
+    pub(crate) version: Option<Version>,
+    pub(crate) deflate: Option<Deflate>,
+    pub(crate) seat: Seat,
+}
 
 /// Something slow that the client is waiting for. Nothing more is read from it meanwhile.
 type Step = Pin<Box<dyn Future<Output = Stepped> + Send>>;
 
 /// A slow thing that is done.
 enum Stepped {
-    Authenticated(Connect, Result<Claims, AccessError>),
-    MemberChecked(Checked, Result<bool, sqlx::Error>),
+    Authenticated(Result<Claims, AccessError>),
+    TokenChecked(Result<Claims, AccessError>, Option<ByteString>),
+    MembersChecked(Asked, Result<(), Refusal>),
+    Subscribed(Option<ByteString>, Result<(), TopicsError>),
     Taken,
 }
 
-/// A request that is waiting for its membership check.
-enum Checked {
-    Send(Sending, Option<ByteString>),
-    Subscribe(Following, ByteString, Option<ByteString>),
-}
-
-/// What the loop has to look at.
-enum Event {
-    Link(LinkEvent),
-    Stepped(Stepped),
-    /// The earliest deadline has come.
-    Due,
-}
-
-/// How a connection ends.
-enum End {
-    /// The engine closes it.
-    Closed(CloseReason),
-    /// The client closes it.
-    PeerCloses,
-    /// There is nobody to close it with.
-    Gone,
-}
-
-/// A client that said CONNECT.
-struct Connected {
+/// Who said CONNECT.
+#[derive(Clone, Copy)]
+struct Identity {
     user: UserId,
     session: SessionId,
-    subscriptions: HashMap<ByteString, Subscription>,
 }
 
 /// A client that said DISCONNECT.
@@ -80,339 +73,325 @@ struct Disconnecting {
     receipt: Option<ByteString>,
 }
 
-#[derive(Clone, Copy)]
-struct Subscription {
-    room: RoomId,
-    id: SubscriberId,
-}
-
 struct Connection {
     engine: Arc<Engine>,
     id: ConnectionId,
-    link: Link,
+    transport: Transport,
     outbox: Arc<Outbox>,
-    decoder: Decoder,
-    /// Received and not yet decoded.
-    input: Bytes,
-    connected: Option<Connected>,
-    /// The sub-protocol agreed on in the handshake; without one, `accept-version` decides.
-    version: Option<Version>,
+    session: Session<Subscription>,
+    identity: Option<Identity>,
+    sends: Bucket,
     step: Option<Step>,
     /// DISCONNECT came; its receipt waits for the answer to everything before it.
     disconnecting: Option<Disconnecting>,
-    /// Nothing more is read: an ERROR or a close is on its way.
-    deaf: bool,
-    deadlines: Deadlines,
+    /// The peer broke RFC 6455: what it sends has no meaning.
+    unreadable: bool,
+    /// A close is on its way: nothing more is read.
+    leaving: bool,
+    /// It is in no room and no topic any more.
+    left: bool,
+    lifetime: Lifetime,
+    _seat: Seat,
 }
 
 /// Serves a WebSocket until it ends.
-pub(crate) async fn serve(engine: Arc<Engine>, socket: Socket, version: Option<Version>) {
+pub(crate) async fn serve(engine: Arc<Engine>, upgraded: Upgraded) {
+    let Upgraded { socket, early, version, deflate, seat } = upgraded;
     let settings = &engine.settings;
-    let limits = Limits { frame_bytes: settings.max_frame_bytes, ..Limits::default() };
-    let outbox = Arc::new(Outbox::new(settings.max_queued_bytes));
-    let id = ConnectionId(engine.registry.next_id());
-    engine.registry.open(id, outbox.clone());
+    let (reader, writer) = socket.into_split();
+    let outbox = Arc::new(Outbox::new(writer, settings.limits.max_queued_bytes, deflate));
+    let id = engine.registry.open(&outbox);
+    let limits = Limits { message_bytes: settings.limits.max_message_bytes };
+    let now = Instant::now();
     let mut connection = Connection {
         id,
-        link: Link::new(socket, outbox.clone()),
-        outbox,
-        decoder: Decoder::new(limits),
-        input: Bytes::new(),
-        connected: None,
-        version,
+        transport: Transport::new(reader, Receiver::new(Role::Server, limits, deflate), early),
+        session: Session::new(engine.session_settings.clone(), version, now),
+        identity: None,
+        sends: Bucket::new(engine.send_rate, now),
         step: None,
         disconnecting: None,
-        deaf: false,
-        deadlines: Deadlines::new(Duration::from_millis(settings.connect_timeout_ms)),
+        unreadable: false,
+        leaving: false,
+        left: false,
+        lifetime: Lifetime::default(),
+        _seat: seat,
+        outbox,
         engine,
     };
-    let end = loop {
-        match poll_fn(|context| connection.poll(context)).await {
-            Event::Link(LinkEvent::Received(bytes)) => {
-                connection.input = bytes;
-                connection.read_frames();
-            }
-            Event::Stepped(stepped) => {
-                connection.stepped(stepped);
-                connection.read_frames();
-            }
-            Event::Due => match connection.deadlines.due(connection.link.activity()) {
-                Due::Nothing => {}
-                Due::Beat => connection.outbox.push(Bytes::from_static(frames::HEART_BEAT).into()),
-                Due::Close(reason) => {
-                    connection.outbox.close(reason);
-                    connection.stop_reading();
-                }
-                Due::GiveUp => break End::Gone,
-            },
-            Event::Link(LinkEvent::CloseWaits) => connection.stop_reading(),
-            Event::Link(LinkEvent::Unreadable(error)) => connection.refuse(&Refusal::Protocol(error), None),
-            Event::Link(LinkEvent::Close(reason)) => break End::Closed(reason),
-            Event::Link(LinkEvent::PeerCloses) => break End::PeerCloses,
-            Event::Link(LinkEvent::Gone) => break End::Gone,
-        }
-    };
-    connection.leave();
-    match end {
-        End::Closed(reason) => connection.link.close(reason).await,
-        End::PeerCloses => connection.link.answer_close().await,
-        End::Gone => {}
-    }
+    connection.rearm(now);
+    poll_fn(|context| connection.poll_guarded(context)).await;
+    connection.end();
 }
 
 impl Connection {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        match self.link.poll_write(context) {
-            // The link says so at every poll until the socket takes it; the deadline for that runs already.
-            Poll::Ready(LinkEvent::CloseWaits) if self.deaf => {}
-            Poll::Ready(event) => return Poll::Ready(Event::Link(event)),
-            Poll::Pending => {}
-        }
-        if let Some(step) = &mut self.step
-            && let Poll::Ready(stepped) = step.as_mut().poll(context)
-        {
-            self.step = None;
-            return Poll::Ready(Event::Stepped(stepped));
-        }
-        if self.disconnecting.is_some() && self.step.is_none() && self.outbox.is_settled() {
-            if let Some(receipt) = self.disconnecting.take().and_then(|disconnecting| disconnecting.receipt) {
-                self.outbox.push(frames::receipt(&receipt, None).into());
-            }
-            self.outbox.close(CloseReason::Disconnected);
-            self.stop_reading();
-            // What was just queued is written in the next round.
-            context.waker().wake_by_ref();
-        }
-        if self.deadlines.poll(context).is_ready() {
-            return Poll::Ready(Event::Due);
-        }
-        if self.step.is_none() {
-            return self.link.poll_read(context, self.deaf).map(Event::Link);
-        }
-        Poll::Pending
+    /// The one place where a panic that a client's input could reach is caught: it ends this connection only.
+    fn poll_guarded(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        guarded(|| self.poll(context)).unwrap_or_else(|| {
+            self.engine.counters.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(connection = self.id.0, "a panic ended a connection");
+            self.outbox.close(CloseReason::Internal);
+            self.outbox.flush();
+            Poll::Ready(())
+        })
     }
 
-    fn read_frames(&mut self) {
-        while self.step.is_none() && !self.deaf {
-            match self.decoder.decode(&mut self.input) {
-                Ok(Some(frame)) => {
-                    let receipt = frame.headers.first("receipt").cloned();
-                    if let Err(refusal) = self.frame(frame, receipt.clone()) {
-                        self.refuse(&refusal, receipt.as_deref());
-                    }
-                }
-                Ok(None) => return,
-                Err(error) => self.refuse(&Refusal::Protocol(error.to_string()), None),
+    /// Goes on until there is nothing to do at the moment. Ready when the connection is over.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.outbox.register(context);
+        loop {
+            self.outbox.flush();
+            let standing = self.outbox.standing();
+            if standing.socket == SocketState::Gone {
+                return Poll::Ready(());
             }
-        }
-    }
-
-    fn frame(&mut self, frame: Frame, receipt: Option<ByteString>) -> Result<(), Refusal> {
-        let request = Request::parse(frame).map_err(|error| Refusal::Protocol(error.to_string()))?;
-        let Some(connected) = &self.connected else {
-            return match request {
-                Request::Connect(connect) => {
-                    self.authenticate(connect);
-                    Ok(())
-                }
-                _ => Err(Refusal::Protocol("the first frame is CONNECT".into())),
-            };
-        };
-        if self.disconnecting.is_some() {
-            return Err(Refusal::Protocol("nothing comes after DISCONNECT".into()));
-        }
-        let user = connected.user;
-        match request {
-            Request::Connect(_) => Err(Refusal::Protocol("CONNECT came twice".into())),
-            Request::Send(send) => {
-                let sending = Sending::parse(&send, self.engine.settings.max_content_bytes)?;
-                self.check_member(sending.room(), user, Checked::Send(sending, receipt))
+            if standing.socket == SocketState::Full && self.transport.poll_writable(context).is_ready() {
+                self.outbox.writable();
+                continue;
             }
-            Request::Subscribe(subscribe) => {
-                let following = Following::parse(&subscribe)?;
-                if connected.subscriptions.contains_key(&subscribe.id) {
-                    return Err(Refusal::Protocol(format!(
-                        "the subscription id {:?} is taken",
-                        subscribe.id
-                    )));
-                }
-                let limit = self.engine.settings.max_subscriptions;
-                if connected.subscriptions.len() >= limit {
-                    return Err(Refusal::TooManySubscriptions(limit));
-                }
-                self.check_member(following.room, user, Checked::Subscribe(following, subscribe.id, receipt))
+            let now = Instant::now();
+            if let Some(reason) = standing.closing
+                && self.leave_by(reason, standing.drained, now)
+            {
+                return Poll::Ready(());
             }
-            Request::Unsubscribe { id } => self.unsubscribe(&id, receipt.as_deref()),
-            Request::Disconnect => {
-                self.disconnecting = Some(Disconnecting { receipt });
-                Ok(())
+            if self.look_at_deadlines(now) {
+                return Poll::Ready(());
+            }
+            if self.leaving {
+                // Read, so that the peer's end is noticed and its bytes do not make a reset of our close.
+                return self.poll_leave(context);
+            }
+            if let Some(step) = &mut self.step {
+                let Poll::Ready(stepped) = step.as_mut().poll(context) else { return Poll::Pending };
+                self.step = None;
+                self.stepped(stepped, now);
+                continue;
+            }
+            if let Some(Disconnecting { receipt }) = self.disconnecting.take_if(|_| standing.settled) {
+                self.receipt_if(receipt.as_deref());
+                self.outbox.close(CloseReason::Disconnected);
+                continue;
+            }
+            if self.poll_read(context, now).is_pending() {
+                return Poll::Pending;
             }
         }
     }
 
-    fn authenticate(&mut self, connect: Connect) {
-        let engine = self.engine.clone();
+    fn poll_read(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let Self { transport, session, outbox, .. } = self;
+        let read = transport.poll_read(context, |event| {
+            match event {
+                Event::Data { bytes, .. } => session.receive(&bytes, now),
+                Event::Ping(payload) => {
+                    session.heard(now);
+                    let _ = outbox.push(websocket::pong(&payload).into());
+                }
+                Event::Pong(_) => session.heard(now),
+                Event::Close(frame) => {
+                    outbox.answer_close(frame.map(|frame| frame.code));
+                    return false;
+                }
+            }
+            true
+        });
+        let Poll::Ready(read) = read else { return Poll::Pending };
+        // What came before a violation or the end counts.
+        self.work(now);
+        match read {
+            Read::Some => {}
+            Read::Unreadable(violation) => {
+                self.unreadable = true;
+                let version = self.outbox.version();
+                self.say(frames::error(version, "protocol violation", &violation.to_string(), None));
+                self.outbox.close(CloseReason::WebSocket(violation));
+            }
+            Read::Gone => self.outbox.end(),
+        }
+        Poll::Ready(())
+    }
+
+    /// Does what the client's frames ask for, until one of them has to be waited for.
+    fn work(&mut self, now: Instant) {
+        let mut batch = Batch::default();
+        while self.step.is_none() && self.disconnecting.is_none() && !self.outbox.is_closing() {
+            let Some(action) = self.session.poll(now) else { break };
+            let (outcome, receipt) = self.act(action, now, &mut batch);
+            if let Err(refusal) = outcome {
+                self.refuse(&refusal, receipt.as_deref(), &mut batch);
+            }
+        }
+        // A frame may have begun: its deadline may be nearer than any other.
+        self.rearm(now);
+    }
+
+    fn authenticate(&mut self, connect: &Connect) {
+        let (engine, token) = (self.engine.clone(), connect.token.clone());
         self.step = Some(Box::pin(async move {
-            let claims = engine.access.authenticate(connect.token.as_deref()).await;
-            Stepped::Authenticated(connect, claims)
+            Stepped::Authenticated(engine.access.authenticate(token.as_deref()).await)
         }));
     }
 
-    /// Goes on with a request at once if its sender is known to be a member, else after asking.
-    fn check_member(&mut self, room: RoomId, user: UserId, request: Checked) -> Result<(), Refusal> {
-        if self.engine.memberships.is_known(room, user) {
-            return self.carry_out(request);
-        }
-        let engine = self.engine.clone();
-        self.step = Some(Box::pin(async move {
-            let member = engine.memberships.check(room, user).await;
-            Stepped::MemberChecked(request, member)
-        }));
-        Ok(())
-    }
-
-    fn stepped(&mut self, stepped: Stepped) {
+    fn stepped(&mut self, stepped: Stepped, now: Instant) {
+        let mut batch = Batch::default();
         let (outcome, receipt) = match stepped {
-            Stepped::Taken => return,
-            Stepped::Authenticated(connect, claims) => (self.connect(&connect, claims), None),
-            Stepped::MemberChecked(request, member) => {
-                let (room, receipt) = match &request {
-                    Checked::Send(sending, receipt) => (sending.room(), receipt.clone()),
-                    Checked::Subscribe(following, _, receipt) => (following.room, receipt.clone()),
-                };
-                let outcome = match member {
-                    Ok(true) => self.carry_out(request),
-                    Ok(false) => Err(Refusal::NotAMember(room)),
-                    Err(error) => {
-                        tracing::error!(%error, %room, "membership cannot be checked");
-                        Err(Refusal::TryAgain("memberships cannot be checked at the moment".into()))
-                    }
-                };
-                (outcome, receipt)
+            Stepped::Taken => (Ok(()), None),
+            Stepped::Authenticated(claims) => (self.connected(claims, now), None),
+            Stepped::TokenChecked(claims, receipt) => (self.renew(claims, receipt.as_deref(), now), receipt),
+            Stepped::Subscribed(receipt, outcome) => {
+                if outcome.is_ok()
+                    && let Some(receipt) = &receipt
+                {
+                    self.receipt(receipt);
+                }
+                (outcome.map_err(Into::into), receipt)
+            }
+            Stepped::MembersChecked(asked, checked) => {
+                let receipt = asked.receipt();
+                (checked.and_then(|()| self.carry_out(asked, &mut batch)), receipt)
             }
         };
         if let Err(refusal) = outcome {
-            self.refuse(&refusal, receipt.as_deref());
+            self.refuse(&refusal, receipt.as_deref(), &mut batch);
         }
+        drop(batch);
+        self.work(now);
     }
 
-    fn connect(&mut self, connect: &Connect, claims: Result<Claims, AccessError>) -> Result<(), Refusal> {
+    fn connected(&mut self, claims: Result<Claims, AccessError>, now: Instant) -> Result<(), Refusal> {
         let claims = claims.map_err(|error| Refusal::NotAllowed(error.to_string()))?;
-        let version = Version::negotiate(&connect.accept_version, &[Version::V12])
-            .filter(|version| self.version.is_none_or(|agreed| agreed == *version))
-            .ok_or_else(|| Refusal::Protocol("supported versions are 1.2".into()))?;
-        let left = claims.exp - OffsetDateTime::now_utc().unix_timestamp();
-        let token_ends = Instant::now() + Duration::from_secs(u64::try_from(left).unwrap_or(0));
-        let connected = Connected { user: claims.sub, session: claims.sid, subscriptions: HashMap::new() };
-        self.decoder.set_version(version);
-        self.engine.registry.add(connected.user, connected.session, self.id, self.outbox.clone());
+        let identity = Identity { user: claims.sub, session: claims.sid };
+        let version = self.session.accept(now);
+        self.outbox.set_version(version);
+        let limit = self.engine.max_connections_per_user;
+        if !self.engine.registry.identify(self.id, identity.user, identity.session, limit) {
+            self.outbox.close(CloseReason::TooManyConnections);
+            return Ok(());
+        }
+        self.identity = Some(identity);
         // Revoked between the check and the line above: the registry was asked before this connection was in it.
-        if self.engine.access.is_revoked(connected.session) {
+        if self.engine.access.is_revoked(identity.session) {
             self.outbox.close(CloseReason::SessionRevoked);
+            return Ok(());
         }
-        let heart_beat = format!("{},{}", HEART_BEAT.can_send_ms, HEART_BEAT.wants_ms);
-        self.outbox.push(frames::connected(version, connected.user, &heart_beat).into());
-        self.connected = Some(connected);
-        self.deadlines.connected(token_ends, connect.heart_beat, self.link.activity());
+        let heart_beat = self.engine.session_settings.heart_beat;
+        self.say(frames::connected(version, identity.user, self.id, heart_beat));
+        self.lifetime.set_token(claims.exp, now);
+        self.rearm(now);
         Ok(())
     }
 
-    fn carry_out(&mut self, request: Checked) -> Result<(), Refusal> {
-        let Some(connected) = &mut self.connected else { return Ok(()) };
-        match request {
-            Checked::Send(Sending::Message { room, client_id, content }, receipt) => {
-                let draft = Draft::message(room, connected.user, client_id, &content);
-                self.append(draft, receipt);
-            }
-            Checked::Send(Sending::History { room, subscription, before, limit }, receipt) => {
-                let subscription = connected
-                    .subscriptions
-                    .iter()
-                    .find(|(name, of)| of.room == room && subscription.as_ref().is_none_or(|id| id == *name))
-                    .map(|(_, subscription)| *subscription)
-                    .ok_or_else(|| Refusal::Protocol("history needs a subscription to the room".into()))?;
-                let id = subscription.id;
-                let answer = Answer { receipt, owed: self.outbox.owe() };
-                self.ask(room, |taken| Input::History { room, id, before, limit, answer, taken });
-            }
-            Checked::Subscribe(Following { room, feed, history }, name, receipt) => {
-                let id = SubscriberId(self.engine.registry.next_id());
-                connected.subscriptions.insert(name.clone(), Subscription { room, id });
-                let user = connected.user;
-                let subscriber = Subscriber { id, user, reads: feed == Feed::Chat };
-                let answer = Some(Answer { receipt, owed: self.outbox.owe() });
-                let outlet = Outlet { outbox: self.outbox.clone(), subscription: name, feed, answer };
-                self.ask(room, |taken| Input::Subscribe { room, subscriber, outlet, history, taken });
-                // They may have left between the check and the line above. Events change the cache before they
-                // expel: either this sees it, or the expulsion comes behind the subscription.
-                if !self.engine.memberships.is_known(room, user) {
-                    self.outbox.close(CloseReason::NotAMember);
-                }
-            }
+    /// Queues a frame, which this task writes before it waits again.
+    fn say(&self, frame: Bytes) {
+        let _ = self.outbox.push(frame.into());
+    }
+
+    fn receipt(&self, receipt: &str) {
+        self.say(frames::receipt(self.outbox.version(), receipt, None));
+    }
+
+    /// A protocol violation ends the connection. Whatever else is refused ends it too, unless the client has
+    /// subscribed to where it is told.
+    fn refuse(&mut self, refusal: &Refusal, receipt: Option<&str>, batch: &mut Batch) {
+        let (title, text) = (refusal.title(), refusal.to_string());
+        if !refusal.is_protocol() && self.tell_refusal(title, &text, receipt, batch) {
+            return;
         }
-        Ok(())
-    }
-
-    /// Hands an input to the room's shard, and reads on when it was taken.
-    fn ask(&mut self, room: RoomId, input: impl FnOnce(oneshot::Sender<()>) -> Input) {
-        let (taken, wait) = oneshot::channel();
-        self.engine.shards.send(room, input(taken));
-        self.step = Some(Box::pin(async move {
-            // Dropped, not sent: an error is the signal.
-            let _ = wait.await;
-            Stepped::Taken
-        }));
-    }
-
-    fn append(&mut self, draft: Draft, receipt: Option<ByteString>) {
-        let (outbox, owed) = (self.outbox.clone(), self.outbox.owe());
-        let done = move |outcome: Result<shared::Seq, crate::log::AppendError>| {
-            match (outcome, receipt) {
-                (Ok(seq), Some(receipt)) => outbox.push(frames::receipt(&receipt, Some(seq)).into()),
-                (Ok(_), None) => {}
-                (Err(error), receipt) => {
-                    outbox.push(frames::error("try again", &error.to_string(), receipt.as_deref()).into());
-                    outbox.close(CloseReason::Refused);
-                }
-            }
-            drop(owed);
+        let error = match refusal {
+            Refusal::Protocol(Violation::NoCommonVersion) => frames::no_common_version(&text),
+            _ => frames::error(self.outbox.version(), title, &text, receipt),
         };
-        self.engine.log.append(draft, Box::new(done));
-    }
-
-    fn unsubscribe(&mut self, name: &str, receipt: Option<&str>) -> Result<(), Refusal> {
-        let subscription = self.connected.as_mut().and_then(|connected| connected.subscriptions.remove(name));
-        let Some(Subscription { room, id }) = subscription else {
-            return Err(Refusal::Protocol(format!("there is no subscription {name:?}")));
-        };
-        self.engine.shards.send(room, Input::Unsubscribe { room, id });
-        if let Some(receipt) = receipt {
-            self.outbox.push(frames::receipt(receipt, None).into());
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, refusal: &Refusal, receipt: Option<&str>) {
-        self.outbox.push(frames::error(refusal.title(), &refusal.to_string(), receipt).into());
+        self.say(error);
         self.outbox.close(CloseReason::Refused);
-        self.stop_reading();
     }
 
-    /// Reads nothing more; the client has a moment to take what is on its way to it.
-    fn stop_reading(&mut self) {
-        self.deaf = true;
-        self.deadlines.closing(self.link.activity());
-    }
-
-    /// Takes the connection out of every room.
+    /// Takes the connection out of every room and topic. Called once nothing more is written to it.
     fn leave(&mut self) {
-        self.link.end();
-        self.engine.registry.drop_fresh(self.id);
-        if let Some(connected) = self.connected.take() {
-            self.engine.registry.remove(connected.user, self.id);
-            for Subscription { room, id } in connected.subscriptions.into_values() {
-                self.engine.shards.send(room, Input::Unsubscribe { room, id });
-            }
+        if std::mem::replace(&mut self.left, true) {
+            return;
         }
+        self.step = None;
+        self.engine.registry.remove(self.id, self.identity.map(|identity| identity.user));
+        for subscription in self.session.end() {
+            subscription.end(&self.engine);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(reason) = self.outbox.standing().closing {
+            self.engine.counters.closed(reason);
+        }
+        self.outbox.end();
+        self.leave();
+        if let Some(place) = self.lifetime.place.take() {
+            self.engine.timers.remove(self.id, place);
+        }
+    }
+}
+
+/// `None` where `poll` panicked.
+fn guarded<R>(poll: impl FnOnce() -> R) -> Option<R> {
+    // What a panic left half done is not used again: the connection ends.
+    catch_unwind(AssertUnwindSafe(poll)).ok()
+}
+
+impl Connection {
+    /// Starts what an action asks for; with the receipt of what is refused.
+    fn act(
+        &mut self,
+        action: Action<Subscription>,
+        now: Instant,
+        batch: &mut Batch,
+    ) -> (Result<(), Refusal>, Option<ByteString>) {
+        match action {
+            Action::Authenticate(connect) => {
+                self.authenticate(&connect);
+                (Ok(()), None)
+            }
+            Action::Send { send, receipt } => (self.send(send, receipt.clone(), now, batch), receipt),
+            Action::Subscribe { subscribe, receipt } => {
+                (self.subscribe(subscribe, receipt.clone(), batch), receipt)
+            }
+            Action::Unsubscribe { subscription, receipt } => {
+                subscription.end(&self.engine);
+                self.receipt_if(receipt.as_deref());
+                (Ok(()), None)
+            }
+            // Nothing stands on a topic's acknowledgements but their own bookkeeping, which is done.
+            Action::Acknowledged { answered: _, receipt } => {
+                self.receipt_if(receipt.as_deref());
+                (Ok(()), None)
+            }
+            Action::Commit { sends, acknowledgements, receipt } => {
+                (self.commit(sends, acknowledgements, receipt.clone(), now, batch), receipt)
+            }
+            Action::Receipt(receipt) => {
+                self.receipt(&receipt);
+                (Ok(()), None)
+            }
+            Action::Disconnect { receipt } => {
+                self.disconnecting = Some(Disconnecting { receipt });
+                (Ok(()), None)
+            }
+            Action::Fail { violation, receipt } => (Err(violation.into()), receipt),
+        }
+    }
+
+    fn receipt_if(&self, receipt: Option<&str>) {
+        if let Some(receipt) = receipt {
+            self.receipt(receipt);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guarded;
+
+    #[test]
+    fn a_panic_is_caught() {
+        assert_eq!(guarded(|| 1), Some(1));
+        assert_eq!(guarded(|| -> u8 { panic!("as a fault of ours would") }), None);
     }
 }

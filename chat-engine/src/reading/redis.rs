@@ -167,7 +167,8 @@ impl Rooms {
     }
 }
 
-fn builder(url: &str) -> Result<Builder, fred::error::Error> {
+/// How every client of this node's is built.
+pub(crate) fn builder(url: &str) -> Result<Builder, fred::error::Error> {
     let mut builder = Builder::from_config(Config::from_url(url)?);
     // For ever: a node without Redis goes on with what it has.
     builder.set_policy(ReconnectPolicy::new_constant(0, RETRY_MS));

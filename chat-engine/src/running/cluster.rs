@@ -52,6 +52,7 @@ pub(super) async fn lay(
     journal: Journal,
     shards: &Shards,
     receivers: Receivers,
+    compress_from: usize,
 ) -> anyhow::Result<(Foundation, Ground)> {
     let Addresses { brokers, redis_url, prefix } = addresses;
     let topics = Topics::new(&*prefix);
@@ -72,7 +73,7 @@ pub(super) async fn lay(
         move || tail::Tail::assign(&brokers, &topics, epoch, &next)
     });
     let tail = tail.await??;
-    let tasks = receivers.start(pool, epoch, &reading, shards, &positions);
+    let tasks = receivers.start(pool, epoch, &reading, shards, &positions, compress_from);
     let log = KafkaLog::new(&brokers, &topics, epoch)?;
     let consumer = HistoryConsumer::join(&brokers, &topics, pool.clone(), epoch, reading)?;
     let foundation = Foundation { log: Log::Kafka(log.clone()), shards: tasks };

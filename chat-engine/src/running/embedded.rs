@@ -32,11 +32,12 @@ pub(super) async fn lay(
     journal: Journal,
     shards: &Shards,
     receivers: Receivers,
+    compress_from: usize,
 ) -> anyhow::Result<(Foundation, Committer)> {
     let epoch = epoch::current(pool, epoch::Backend::Embedded, 1).await?;
     let next = history::next_offset(pool, epoch, PARTITION).await?;
     let reading = Reading::Memory(MemoryReading::new(pool.clone(), journal, shards.clone()));
-    let tasks = receivers.start(pool, epoch, &reading, shards, &[epoch.before(next)]);
+    let tasks = receivers.start(pool, epoch, &reading, shards, &[epoch.before(next)], compress_from);
     let (log, committer) = EmbeddedLog::start(pool.clone(), epoch, next, reading, shards.clone());
     Ok((Foundation { log: Log::Embedded(log), shards: tasks }, committer))
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::Serialize;
 use shared::{RoomId, Seq};
-use stomp::{ByteString, MessageTemplate, Version};
+use stomp::ByteString;
 
 use crate::{
-    connection::{Outbox, Outgoing, Owed, frames},
-    room::{Counted, ReadRange, SubscriberId},
+    connection::{Batch, Mark, Message, Outbox, Outlet, Owed, frames},
+    room::{Counted, ReadRange},
 };
 
 /// Which of a room's streams a subscription follows. They carry the same frames.
@@ -31,12 +30,10 @@ impl Feed {
     }
 }
 
-/// A subscription's way to its client.
-pub struct Outlet {
-    /// The connection's queue.
-    pub outbox: Arc<Outbox>,
-    /// The client's name for the subscription.
-    pub subscription: ByteString,
+/// A subscription's way to its client, and what it follows.
+pub struct RoomOutlet {
+    /// The way.
+    pub outlet: Outlet,
     /// What it follows.
     pub feed: Feed,
     /// Given when it has been added.
@@ -54,68 +51,58 @@ pub struct Answer {
 
 impl Answer {
     /// Says that the request is done.
-    pub(super) fn give(self, outbox: &Outbox) {
+    pub(super) fn give(self, outbox: &Arc<Outbox>, batch: &mut Batch) {
         if let Some(receipt) = self.receipt {
-            outbox.push(frames::receipt(&receipt, None).into());
+            batch.push(outbox, frames::receipt(outbox.version(), &receipt, None));
         }
         drop(self.owed);
     }
 }
 
-impl Outlet {
-    pub(super) fn push(&self, frame: Bytes, mark: Option<(SubscriberId, Seq)>) {
-        self.outbox.push(Outgoing { frame, mark });
+/// One MESSAGE of a room, for those who follow either of its streams.
+pub(super) struct RoomMessage<'a> {
+    feeds: [Message<'a>; 2],
+}
+
+/// A room's destinations: of its messages and of nothing but them.
+pub(super) struct Destinations([String; 2]);
+
+impl Destinations {
+    pub(super) fn new(room: RoomId) -> Self {
+        Self([Feed::Chat, Feed::Alarm].map(|feed| feed.destination(room)))
     }
 }
 
-/// One MESSAGE in the forms that a room's subscribers need: written once for each feed and subscription id,
-/// of which a room of a thousand people has one or two.
-pub(super) struct Variants<'a> {
-    room: RoomId,
-    headers: &'a [(&'a str, &'a str)],
-    body: &'a [u8],
-    templates: [Option<MessageTemplate>; 2],
-    frames: Vec<(Feed, ByteString, Bytes)>,
-}
-
-impl<'a> Variants<'a> {
-    pub(super) fn new(room: RoomId, headers: &'a [(&'a str, &'a str)], body: &'a [u8]) -> Self {
-        Self { room, headers, body, templates: [None, None], frames: Vec::new() }
+impl<'a> RoomMessage<'a> {
+    pub(super) fn new(
+        destinations: &'a Destinations,
+        id: &'a str,
+        headers: &'a [(&'a str, &'a str)],
+        body: &'a [u8],
+        compress_from: usize,
+    ) -> Self {
+        let message = |destination| Message::text(destination, id, headers, body, compress_from);
+        let [chat, alarm] = &destinations.0;
+        Self { feeds: [message(chat), message(alarm)] }
     }
 
-    pub(super) fn frame(&mut self, outlet: &Outlet) -> Bytes {
-        let same =
-            |(feed, id, _): &&(Feed, ByteString, Bytes)| *feed == outlet.feed && *id == outlet.subscription;
-        if let Some((.., frame)) = self.frames.iter().find(same) {
-            return frame.clone();
-        }
-        let (room, headers, body) = (self.room, self.headers, self.body);
-        let template = self.templates[outlet.feed as usize].get_or_insert_with(|| {
-            let destination = outlet.feed.destination(room);
-            let headers = [("destination", &*destination)].into_iter().chain(headers.iter().copied());
-            MessageTemplate::new(Version::V12, headers, body)
-        });
-        let frame = template.frame(&outlet.subscription);
-        // Ids that hardly repeat are not worth remembering.
-        if self.frames.len() < 8 {
-            self.frames.push((outlet.feed, outlet.subscription.clone(), frame.clone()));
-        }
-        frame
+    pub(super) fn push(&mut self, to: &RoomOutlet, mark: Option<Mark>, batch: &mut Batch) {
+        to.outlet.push(&mut self.feeds[to.feed as usize], mark, batch);
     }
 }
 
-/// The headers of a record's MESSAGE, and its body.
+/// The id, headers and body of a record's MESSAGE.
 pub(super) fn with_record_headers<R>(
     counted: &Counted,
     history: bool,
-    write: impl FnOnce(&[(&str, &str)], &[u8]) -> R,
+    write: impl FnOnce(&str, &[(&str, &str)], &[u8]) -> R,
 ) -> R {
     let (record, unread) = counted;
     let (seq, unread) = (record.seq.to_string(), unread.map(|unread| unread.to_string()));
-    let mut headers = vec![("message-id", &*seq), ("seq", &*seq), ("content-type", "application/json")];
+    let mut headers = vec![("seq", &*seq), ("content-type", "application/json")];
     headers.extend(unread.as_deref().map(|unread| ("unread", unread)));
     headers.extend(history.then_some(("history", "true")));
-    write(&headers, &record.draft.body)
+    write(&seq, &headers, &record.draft.body)
 }
 
 /// The body of a `read` event.

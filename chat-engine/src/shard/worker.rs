@@ -11,12 +11,12 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use super::{
-    Answer, Input, Outlet,
-    outlet::{ReadBody, Variants, with_record_headers},
+    Answer, Input, RoomOutlet,
+    outlet::{Destinations, ReadBody, RoomMessage, with_record_headers},
     tail::Tail,
 };
 use crate::{
-    connection::CloseReason,
+    connection::{Batch, CloseReason},
     history::{self, Page},
     log::{epoch::Epoch, partition_of},
     reading::{Reading, Snapshot},
@@ -26,6 +26,9 @@ use crate::{
 
 /// Between two attempts to fetch a room's positions.
 const SNAPSHOT_RETRY: Duration = Duration::from_millis(200);
+
+/// Records and inputs that are worked through before their frames are written, at most.
+const BATCH: usize = 64;
 
 /// What a shard asked for outside has come.
 pub struct Fetched {
@@ -53,14 +56,17 @@ pub(super) struct Deps {
     pub(super) epoch: Epoch,
     pub(super) reading: Reading,
     pub(super) answers: mpsc::UnboundedSender<Input>,
+    /// Frames of fewer bytes are not compressed.
+    pub(super) compress_from: usize,
 }
 
 /// A room and where its subscribers' frames go.
 struct Open {
     room: Room,
+    destinations: Destinations,
     /// Those that the room has added.
-    outlets: HashMap<SubscriberId, Outlet>,
-    arriving: HashMap<SubscriberId, Outlet>,
+    outlets: HashMap<SubscriberId, RoomOutlet>,
+    arriving: HashMap<SubscriberId, RoomOutlet>,
     /// What arriving subscribers ask for already: it comes behind what they are sent as they are added.
     later: Vec<PageQuestion>,
     /// Numbers the events that have no seq.
@@ -76,6 +82,8 @@ pub(super) struct Worker {
     /// Rooms with changes to send, in the order of their time: every room waits equally long.
     flushes: VecDeque<(Instant, RoomId)>,
     out: Vec<Output>,
+    /// Connections that have frames to write.
+    batch: Batch,
 }
 
 impl Worker {
@@ -87,6 +95,7 @@ impl Worker {
             tail: Tail::default(),
             flushes: VecDeque::new(),
             out: Vec::new(),
+            batch: Batch::default(),
         }
     }
 
@@ -112,6 +121,23 @@ impl Worker {
                 Some(record) = records.recv() => self.record(&record),
                 () = flush_due => self.flush(),
             }
+            // What is there already is worked through first: its frames leave in the same writes.
+            for _ in 1..BATCH {
+                match (records.try_recv(), inputs.try_recv()) {
+                    (Err(_), Err(_)) => break,
+                    (record, input) => {
+                        if let Ok(record) = record {
+                            self.record(&record);
+                        }
+                        match input {
+                            Ok(Input::Stop) => return,
+                            Ok(input) => self.input(input),
+                            Err(_) => {}
+                        }
+                    }
+                }
+            }
+            self.batch.flush();
         }
     }
 
@@ -135,6 +161,7 @@ impl Worker {
                 let head = self.positions[usize::from(self.partition(room))];
                 let open = self.rooms.entry(room).or_insert_with(|| Open {
                     room: Room::new(room, head),
+                    destinations: Destinations::new(room),
                     outlets: HashMap::new(),
                     arriving: HashMap::new(),
                     later: Vec::new(),
@@ -153,7 +180,7 @@ impl Worker {
             Input::Unsubscribe { room, id } => {
                 let Some(open) = self.rooms.get_mut(&room) else { return };
                 open.arriving.remove(&id);
-                let reached = open.outlets.remove(&id).and_then(|outlet| outlet.outbox.reached(id));
+                let reached = open.outlets.remove(&id).and_then(|to| to.outlet.outbox.reached(id));
                 self.with_room(room, |room, out| room.unsubscribe(id, reached, out));
             }
             Input::History { room, id, before, limit, answer, taken } => {
@@ -168,7 +195,7 @@ impl Worker {
                 let Some(open) = self.rooms.get(&room) else { return };
                 for id in open.room.subscribers_of(user) {
                     if let Some(outlet) = open.outlets.get(&id).or_else(|| open.arriving.get(&id)) {
-                        outlet.outbox.close(reason);
+                        outlet.outlet.outbox.close(reason);
                     }
                 }
             }
@@ -197,7 +224,7 @@ impl Worker {
         let waited = open.room.deadline();
         input(&mut open.room, &mut self.out);
         for output in self.out.drain(..) {
-            carry_out(&self.deps, open, output);
+            carry_out(&self.deps, open, output, &mut self.batch);
         }
         let due: Vec<_> =
             open.later.extract_if(.., |asked| !open.arriving.contains_key(&asked.subscriber)).collect();
@@ -253,42 +280,44 @@ impl Worker {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(%error, %room, "history cannot be read");
-                outlet.outbox.close(CloseReason::HistoryUnavailable);
+                outlet.outlet.outbox.close(CloseReason::HistoryUnavailable);
                 return;
             }
         };
-        let outbox = outlet.outbox.clone();
+        let outbox = outlet.outlet.outbox.clone();
         let records = self.tail.complete(room, page, before, open.room.head(), usize::from(limit));
         self.with_room(room, |room, out| room.history(subscriber, records, out));
         if let Some(answer) = answer {
-            answer.give(&outbox);
+            answer.give(&outbox, &mut self.batch);
         }
     }
 }
 
-fn carry_out(deps: &Deps, open: &mut Open, output: Output) {
+fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mut Batch) {
     let room = open.room.id();
     match output {
-        Output::Record(counted) => with_record_headers(&counted, false, |headers, body| {
-            let mut variants = Variants::new(room, headers, body);
+        Output::Record(counted) => with_record_headers(&counted, false, |id, headers, body| {
+            let seq = counted.0.seq;
+            let mut message = RoomMessage::new(&open.destinations, id, headers, body, deps.compress_from);
             for (id, outlet) in &open.outlets {
-                outlet.push(variants.frame(outlet), Some((*id, counted.0.seq)));
+                message.push(outlet, Some((*id, seq)), batch);
             }
         }),
-        Output::Read(ranges) => broadcast_event(open, &ReadBody::changes(&ranges)),
-        Output::Reset(steps) => broadcast_event(open, &ReadBody::reset(steps)),
+        Output::Read(ranges) => broadcast_event(deps, open, &ReadBody::changes(&ranges), batch),
+        Output::Reset(steps) => broadcast_event(deps, open, &ReadBody::reset(steps), batch),
         Output::History(to, records) => {
             let Some(outlet) = open.outlets.get(&to).or_else(|| open.arriving.get(&to)) else { return };
             for counted in &records {
-                with_record_headers(counted, true, |headers, body| {
-                    outlet.push(Variants::new(room, headers, body).frame(outlet), None);
+                with_record_headers(counted, true, |id, headers, body| {
+                    RoomMessage::new(&open.destinations, id, headers, body, deps.compress_from)
+                        .push(outlet, None, batch);
                 });
             }
         }
         Output::Added(id) => {
             let Some(mut outlet) = open.arriving.remove(&id) else { return };
             if let Some(answer) = outlet.answer.take() {
-                answer.give(&outlet.outbox);
+                answer.give(&outlet.outlet.outbox, batch);
             }
             open.outlets.insert(id, outlet);
         }
@@ -319,14 +348,14 @@ fn carry_out(deps: &Deps, open: &mut Open, output: Output) {
     }
 }
 
-fn broadcast_event(open: &mut Open, body: &ReadBody) {
+fn broadcast_event(deps: &Deps, open: &mut Open, body: &ReadBody, batch: &mut Batch) {
     open.events += 1;
     let id = format!("e{}", open.events);
-    let headers = [("message-id", &*id), ("content-type", "application/json")];
+    let headers = [("content-type", "application/json")];
     // Numbers: nothing in it can fail to serialise.
     let body = serde_json::to_vec(body).expect("a read event is JSON");
-    let mut variants = Variants::new(open.room.id(), &headers, &body);
+    let mut message = RoomMessage::new(&open.destinations, &id, &headers, &body, deps.compress_from);
     for outlet in open.outlets.values() {
-        outlet.push(variants.frame(outlet), None);
+        message.push(outlet, None, batch);
     }
 }

@@ -1,6 +1,8 @@
 //! Bytes to frames, however the bytes were cut.
 
-use bytes::{Buf, Bytes, BytesMut};
+use std::borrow::Cow;
+
+use bytes::BytesMut;
 use bytestring::ByteString;
 
 use crate::{Command, Frame, Headers, Version, escape::unescape};
@@ -30,8 +32,12 @@ pub enum DecodeError {
     UnknownCommand(String),
     #[error("the header line {0:?} has no colon")]
     NoColon(String),
+    #[error("the header line {0:?} has no name before its colon")]
+    NoName(String),
     #[error("the headers are not UTF-8")]
     NotUtf8,
+    #[error("a NUL comes before the empty line that ends the headers")]
+    NulInHeaders,
     #[error("the header line {0:?} holds an escape that this version of STOMP does not define")]
     Escape(String),
     #[error("content-length {0:?} is not a number of bytes")]
@@ -48,15 +54,15 @@ pub enum DecodeError {
 
 /// Finds frames in a stream of bytes.
 ///
-/// Call [`decode`](Self::decode) with each piece until it returns `None`, which means that the piece is used
-/// up. Memory is held only while a frame is incomplete, and every byte is looked at a bounded number of times,
-/// however small the pieces are.
+/// [`push`](Self::push) each piece, then [`decode`](Self::decode) until it returns `None`. Memory is held only
+/// while a frame is incomplete or not yet asked for, and every byte is looked at a bounded number of times,
+/// however small the pieces are. A piece is copied once; frames and their headers are slices of that copy.
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
-    version: Version,
-    /// The beginning of an incomplete frame.
-    partial: BytesMut,
+    version: Option<Version>,
+    /// Pushed and not yet given out as a frame.
+    buffer: BytesMut,
     progress: Progress,
 }
 
@@ -78,50 +84,61 @@ struct Head {
     content_length: Option<usize>,
 }
 
+impl Progress {
+    fn is_start(&self) -> bool {
+        self.searched == 0 && self.head.is_none()
+    }
+}
+
 impl Decoder {
-    /// A decoder that holds its peer to `limits`. Until [`set_version`](Self::set_version) it expects 1.2.
+    /// A decoder that holds its peer to `limits`. Until [`set_version`](Self::set_version) it takes what any
+    /// version allows: CR LF at the end of a line, and the escapes of 1.2.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, version: Version::V12, partial: BytesMut::new(), progress: Progress::default() }
+        Self { limits, version: None, buffer: BytesMut::new(), progress: Progress::default() }
     }
 
     /// The version agreed on, for the frames that follow.
     pub fn set_version(&mut self, version: Version) {
-        self.version = version;
+        self.version = Some(version);
     }
 
-    /// The next frame in `input`, which is advanced past what was used.
-    pub fn decode(&mut self, input: &mut Bytes) -> Result<Option<Frame>, DecodeError> {
-        if self.partial.is_empty() {
-            skip_line_ends(input);
-            if input.is_empty() {
-                return Ok(None);
-            }
-            if let Some(body) = self.search(input)? {
-                let bytes = input.split_to(body.end + 1);
-                return Ok(Some(self.take(&bytes, body)));
-            }
-            self.partial = BytesMut::from(&input[..]);
-            input.clear();
+    /// Takes a piece of the stream.
+    pub fn push(&mut self, piece: &[u8]) {
+        let piece = if self.buffer.is_empty() { skip_line_ends(piece) } else { piece };
+        // Nothing is allocated for a heart-beat.
+        if !piece.is_empty() {
+            self.buffer.extend_from_slice(piece);
+        }
+    }
+
+    /// The next frame of what was pushed. After an error the stream is lost.
+    pub fn decode(&mut self) -> Result<Option<Frame>, DecodeError> {
+        let line_ends = self.buffer.len() - skip_line_ends(&self.buffer).len();
+        if self.progress.is_start() && line_ends > 0 {
+            let _ = self.buffer.split_to(line_ends);
+        }
+        if self.buffer.is_empty() {
+            // What was split off may live on; the room behind it is given back.
+            self.buffer = BytesMut::new();
             return Ok(None);
         }
-        self.partial.extend_from_slice(input);
-        input.clear();
-        let partial = std::mem::take(&mut self.partial);
-        if let Some(body) = self.search(&partial)? {
-            let mut bytes = partial.freeze();
-            let frame = bytes.split_to(body.end + 1);
-            *input = bytes;
-            return Ok(Some(self.take(&frame, body)));
-        }
-        self.partial = partial;
-        Ok(None)
+        let buffer = std::mem::take(&mut self.buffer);
+        let body = self.search(&buffer);
+        self.buffer = buffer;
+        Ok(body?.map(|body| self.take(body)))
+    }
+
+    /// Whether the beginning of a frame is there and its end is not.
+    pub fn is_mid_frame(&self) -> bool {
+        !self.buffer.is_empty()
     }
 
     /// Looks for a whole frame at the start of `bytes`: where its body lies.
     fn search(&mut self, bytes: &[u8]) -> Result<Option<std::ops::Range<usize>>, DecodeError> {
         let limits = self.limits;
         if self.progress.head.is_none() {
-            let Some(end) = find_head_end(bytes, &mut self.progress.searched) else {
+            let strict = self.version.is_some_and(|version| version < Version::V12);
+            let Some(end) = find_head_end(bytes, &mut self.progress.searched, strict)? else {
                 return if bytes.len() > limits.header_bytes {
                     Err(DecodeError::HeadersTooLong(limits.header_bytes))
                 } else {
@@ -157,42 +174,49 @@ impl Decoder {
         }
     }
 
-    /// The frame that [`search`](Self::search) found in `bytes`.
-    fn take(&mut self, bytes: &Bytes, body: std::ops::Range<usize>) -> Frame {
+    /// The frame that [`search`](Self::search) found at the start of the buffer.
+    fn take(&mut self, body: std::ops::Range<usize>) -> Frame {
         let head = std::mem::take(&mut self.progress).head;
         // `search` returns a range only behind a parsed head.
         let head = head.expect("a frame that was found has a head");
+        let bytes = self.buffer.split_to(body.end + 1).freeze();
         Frame { command: head.command, headers: head.headers, body: bytes.slice(body) }
     }
 }
 
 /// Line ends between frames are heart-beats, or padding.
-fn skip_line_ends(input: &mut Bytes) {
+fn skip_line_ends(input: &[u8]) -> &[u8] {
     let line_ends = input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-    input.advance(line_ends);
+    &input[line_ends..]
 }
 
-/// Where the body begins: behind the first empty line. `searched` moves to where a later call goes on.
-fn find_head_end(bytes: &[u8], searched: &mut usize) -> Option<usize> {
-    for at in memchr::memchr_iter(b'\n', &bytes[*searched..]) {
+/// Where the body begins: behind the first empty line. `searched` moves to where a later call goes on. Only 1.2
+/// has line ends of CR LF.
+fn find_head_end(bytes: &[u8], searched: &mut usize, strict: bool) -> Result<Option<usize>, DecodeError> {
+    for at in memchr::memchr2_iter(b'\n', 0, &bytes[*searched..]) {
         let line_end = *searched + at;
-        match bytes[..line_end] {
-            [.., b'\n'] | [.., b'\n', b'\r'] => return Some(line_end + 1),
+        match bytes[..=line_end] {
+            [.., 0] => return Err(DecodeError::NulInHeaders),
+            [.., b'\n', b'\n'] => return Ok(Some(line_end + 1)),
+            [.., b'\n', b'\r', b'\n'] if !strict => return Ok(Some(line_end + 1)),
             _ => {}
         }
     }
     *searched = bytes.len();
-    None
+    Ok(None)
 }
 
-fn parse_head(bytes: &[u8], version: Version, limits: Limits) -> Result<Head, DecodeError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)?;
-    // In 1.0 and 1.1 a carriage return belongs to the value, but no client of any version means it to.
-    let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+fn parse_head(bytes: &[u8], version: Option<Version>, limits: Limits) -> Result<Head, DecodeError> {
+    let end = bytes.len();
+    let text = ByteString::try_from(bytes).map_err(|_| DecodeError::NotUtf8)?;
+    // In 1.0 and 1.1 a carriage return belongs to the value.
+    let strict = version.is_some_and(|version| version < Version::V12);
+    let line_end = |line| if strict { line } else { str::strip_suffix(line, '\r').unwrap_or(line) };
+    let mut lines = text.split('\n').map(line_end);
     let name = lines.next().unwrap_or_default();
     let command = Command::from_bytes(name.as_bytes())
         .ok_or_else(|| DecodeError::UnknownCommand(name.chars().take(32).collect()))?;
-    let version = if command.is_escaped() { version } else { Version::V10 };
+    let version = if command.is_escaped() { version.unwrap_or(Version::V12) } else { Version::V10 };
     let mut headers = Headers::default();
     for line in lines.take_while(|line| !line.is_empty()) {
         if headers.len() == limits.headers {
@@ -200,15 +224,26 @@ fn parse_head(bytes: &[u8], version: Version, limits: Limits) -> Result<Head, De
         }
         let excerpt = || line.chars().take(64).collect::<String>();
         let (name, value) = line.split_once(':').ok_or_else(|| DecodeError::NoColon(excerpt()))?;
-        let plain = |text| unescape(text, version).map(|text| ByteString::from(text.into_owned()));
+        if name.is_empty() {
+            return Err(DecodeError::NoName(excerpt()));
+        }
+        let plain = |part| match unescape(part, version)? {
+            Cow::Borrowed(part) => Some(text.slice_ref(part)),
+            Cow::Owned(part) => Some(ByteString::from(part)),
+        };
         let (Some(name), Some(value)) = (plain(name), plain(value)) else {
             return Err(DecodeError::Escape(excerpt()));
         };
         headers.push(name, value);
     }
     let content_length = match headers.first("content-length") {
-        Some(value) => Some(value.parse().map_err(|_| DecodeError::ContentLength(value.to_string()))?),
-        None => None,
+        Some(value) if value.bytes().all(|byte| byte.is_ascii_digit()) => value.parse().ok(),
+        Some(_) => None,
+        None => return Ok(Head { command, headers, end, content_length: None }),
     };
-    Ok(Head { command, headers, end: bytes.len(), content_length })
+    let Some(length) = content_length else {
+        let value = headers.first("content-length").map(|value| value.chars().take(32).collect());
+        return Err(DecodeError::ContentLength(value.unwrap_or_default()));
+    };
+    Ok(Head { command, headers, end, content_length: Some(length) })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Command, Version, escape::escape_into};
+use crate::{Command, Version, escape::escape_into, request::ACK_SEPARATOR};
 
 /// Appends a frame. A body brings its `content-length`, so that it may hold NULs.
 pub fn encode<'a>(
@@ -64,14 +64,26 @@ impl MessageTemplate {
         Self { rest: rest.freeze(), version }
     }
 
-    /// The frame for one subscription. Subscribers under the same id can share the result.
-    pub fn frame(&self, subscription: &str) -> Bytes {
-        const START: &[u8] = b"MESSAGE\nsubscription:";
-        let mut out = BytesMut::with_capacity(START.len() + subscription.len() + 1 + self.rest.len());
-        out.put_slice(START);
-        escape_into(&mut out, subscription, self.version);
-        out.put_u8(b'\n');
+    /// How long [`write`](Self::write) makes a frame for this subscription at most, if nothing needs escaping.
+    pub fn capacity(&self, subscription: Option<&str>) -> usize {
+        64 + 2 * subscription.map_or(0, str::len) + self.rest.len()
+    }
+
+    /// Appends the frame for one subscription: its name if it has one, and the `message-id` where the client is to
+    /// answer it (STOMP 1.2 "ack"). Subscribers under the same name can share the result.
+    pub fn write(&self, out: &mut BytesMut, subscription: Option<&str>, answer: Option<&str>) {
+        out.put_slice(b"MESSAGE\n");
+        if let Some(subscription) = subscription {
+            put_header(out, self.version, Command::Message, "subscription", subscription);
+        }
+        if let Some(message) = answer.filter(|_| self.version == Version::V12) {
+            out.put_slice(b"ack:");
+            escape_into(out, message, self.version);
+            // The separator needs no escaping.
+            let _ = out.write_char(ACK_SEPARATOR);
+            escape_into(out, subscription.unwrap_or_default(), self.version);
+            out.put_u8(b'\n');
+        }
         out.put_slice(&self.rest);
-        out.freeze()
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn unescape(text: &str, version: Version) -> Option<Cow<'_, str>> {
 }
 
 /// Appends a header's name or value. What the version cannot express is left out rather than let a header
-/// break the frame: line feeds (and colons in names) in 1.0, carriage returns before 1.2.
+/// break the frame: NUL in every version, line feeds in 1.0. Before 1.2 a carriage return is an octet as others.
 pub(crate) fn escape_into(out: &mut BytesMut, text: &str, version: Version) {
     let special = |byte: &u8| matches!(byte, b'\\' | b'\n' | b':' | b'\r' | 0);
     if !text.as_bytes().iter().any(special) {
@@ -38,7 +38,7 @@ pub(crate) fn escape_into(out: &mut BytesMut, text: &str, version: Version) {
     for byte in text.bytes() {
         match (byte, version) {
             // NUL ends a frame in every version and none can escape it.
-            (0, _) | (b'\n', Version::V10) | (b'\r', Version::V10 | Version::V11) => {}
+            (0, _) | (b'\n', Version::V10) => {}
             (b'\n', _) => out.put_slice(b"\\n"),
             (b':', Version::V11 | Version::V12) => out.put_slice(b"\\c"),
             (b'\\', Version::V11 | Version::V12) => out.put_slice(b"\\\\"),

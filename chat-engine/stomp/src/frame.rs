@@ -34,10 +34,10 @@ commands! {
 }
 
 impl Command {
-    /// The headers of these two are never escaped, so that versions can be agreed on at all
-    /// (STOMP 1.2 "Value Encoding").
+    /// The headers of CONNECT and CONNECTED are never escaped, so that versions can be agreed on at all
+    /// (STOMP 1.2 "Value Encoding"), and STOMP is handled as CONNECT is.
     pub(crate) const fn is_escaped(self) -> bool {
-        !matches!(self, Self::Connect | Self::Connected)
+        !matches!(self, Self::Connect | Self::Stomp | Self::Connected)
     }
 }
 
@@ -71,6 +71,11 @@ impl Headers {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Bytes of all names and values.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
     pub(crate) fn push(&mut self, name: ByteString, value: ByteString) {

@@ -1,6 +1,6 @@
 //! The `heart-beat` header: what each side can do and would like (STOMP 1.2 "Heart-beating").
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// One side's `heart-beat` header, in milliseconds; zero means none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,5 +31,11 @@ impl HeartBeat {
             return None;
         }
         Some(Duration::from_millis(u64::from(self.can_send_ms.max(peer.wants_ms))))
+    }
+}
+
+impl fmt::Display for HeartBeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.can_send_ms, self.wants_ms)
     }
 }

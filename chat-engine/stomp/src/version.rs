@@ -17,6 +17,9 @@ impl Version {
     /// Every version, newest first: the order of preference.
     pub const ALL: [Self; 3] = [Self::V12, Self::V11, Self::V10];
 
+    /// All of them as the `version` header of an ERROR lists them.
+    pub const SUPPORTED: &'static str = "1.0,1.1,1.2";
+
     /// As `accept-version` and `version` spell it.
     pub const fn as_str(self) -> &'static str {
         match self {

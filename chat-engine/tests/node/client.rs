@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use stomp::{Command, Decoder, Frame, Limits, Version, encode};
@@ -22,7 +22,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Client {
     socket: WebSocketStream<TcpStream>,
     decoder: Decoder,
-    input: Bytes,
     /// Frames that came while another was expected.
     early: VecDeque<Frame>,
     /// The unread count of each message, kept as a client keeps it.
@@ -53,7 +52,7 @@ impl Client {
         }
         let (socket, _) = client_async(request, stream).await?;
         let decoder = Decoder::new(Limits { frame_bytes: 1 << 20, ..Limits::default() });
-        Ok(Self { socket, decoder, input: Bytes::new(), early: VecDeque::new(), counts: BTreeMap::new() })
+        Ok(Self { socket, decoder, early: VecDeque::new(), counts: BTreeMap::new() })
     }
 
     /// Connected with an access token.
@@ -137,14 +136,14 @@ impl Client {
 
     async fn receive(&mut self) -> Option<Frame> {
         loop {
-            if let Some(frame) = self.decoder.decode(&mut self.input).expect("the server speaks STOMP") {
+            if let Some(frame) = self.decoder.decode().expect("the server speaks STOMP") {
                 self.count(&frame);
                 return Some(frame);
             }
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame in time");
             match message {
-                Some(Ok(Message::Text(text))) => self.input = text.into(),
-                Some(Ok(Message::Binary(bytes))) => self.input = bytes,
+                Some(Ok(Message::Text(text))) => self.decoder.push(text.as_bytes()),
+                Some(Ok(Message::Binary(bytes))) => self.decoder.push(&bytes),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
                 Some(Ok(_)) => {}
             }

@@ -13,3 +13,8 @@ pub fn raise_open_files() {
         tracing::warn!(?current, %error, "the limit of open files stays");
     }
 }
+
+/// How many files this process may have open; `None` for as many as there are.
+pub fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}

@@ -1,0 +1,417 @@
+//! What a client's frames come to: messages, subscriptions, transactions, its token.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use shared::{RoomId, Seq, token::Claims};
+use stomp::{Acknowledgement, ByteString, Send, Subscribe};
+use tokio::sync::oneshot;
+
+use super::{Connection, Stepped};
+use crate::{
+    access::AccessError,
+    connection::{
+        Batch, CloseReason, Outlet, Owed, frames, outlet,
+        requests::{ERRORS, Following, Refusal, Sending},
+    },
+    engine::Engine,
+    log::AppendError,
+    record::Draft,
+    room::{Subscriber, SubscriberId},
+    shard::{Answer, Feed, Input, RoomOutlet},
+    topics::TopicsError,
+};
+
+/// What a subscription follows.
+#[derive(Clone, Debug)]
+pub(super) enum Subscription {
+    Room { room: RoomId, id: SubscriberId },
+    Topic { destination: Arc<str>, id: SubscriberId },
+    Errors { outlet: Outlet },
+}
+
+impl Subscription {
+    /// Follows nothing any more.
+    pub(super) fn end(self, engine: &Engine) {
+        match self {
+            Self::Room { room, id } => engine.shards.send(room, Input::Unsubscribe { room, id }),
+            Self::Topic { destination, id } => engine.topics.unsubscribe(&destination, id),
+            Self::Errors { .. } => {}
+        }
+    }
+}
+
+/// What is waiting for its membership checks.
+pub(super) enum Asked {
+    Send(Sending, Option<ByteString>),
+    Subscribe(Following, Subscribe, Option<ByteString>),
+    Commit(Vec<Sending>, Vec<Acknowledgement>, Option<ByteString>),
+}
+
+impl Asked {
+    pub(super) fn receipt(&self) -> Option<ByteString> {
+        match self {
+            Self::Send(_, receipt) | Self::Subscribe(_, _, receipt) | Self::Commit(_, _, receipt) => {
+                receipt.clone()
+            }
+        }
+    }
+
+    /// The rooms whose members may do this.
+    fn rooms(&self) -> Vec<RoomId> {
+        match self {
+            Self::Send(sending, _) => sending.room().into_iter().collect(),
+            Self::Subscribe(following, ..) => following.room().into_iter().collect(),
+            Self::Commit(sends, ..) => sends.iter().filter_map(Sending::room).collect(),
+        }
+    }
+}
+
+impl From<TopicsError> for Refusal {
+    fn from(error: TopicsError) -> Self {
+        Self::TryAgain(error.to_string())
+    }
+}
+
+impl Connection {
+    pub(super) fn send(
+        &mut self,
+        send: Send,
+        receipt: Option<ByteString>,
+        now: Instant,
+        batch: &mut Batch,
+    ) -> Result<(), Refusal> {
+        self.may_send(1, now)?;
+        let settings = &self.engine.settings;
+        let sending = Sending::parse(send, settings.limits.max_content_bytes, settings.topics)?;
+        self.check(Asked::Send(sending, receipt), batch)
+    }
+
+    /// Takes so many SENDs from the client's rate.
+    fn may_send(&mut self, sends: usize, now: Instant) -> Result<(), Refusal> {
+        let rate = self.engine.send_rate;
+        if (0..sends).all(|_| self.sends.take(rate, now)) {
+            Ok(())
+        } else {
+            Err(Refusal::TooFast(rate.per_second))
+        }
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        subscribe: Subscribe,
+        receipt: Option<ByteString>,
+        batch: &mut Batch,
+    ) -> Result<(), Refusal> {
+        let following = Following::parse(&subscribe, self.engine.settings.topics)?;
+        self.check(Asked::Subscribe(following, subscribe, receipt), batch)
+    }
+
+    /// All of a transaction's SENDs are checked before the first is done.
+    pub(super) fn commit(
+        &mut self,
+        sends: Vec<Send>,
+        acknowledgements: Vec<Acknowledgement>,
+        receipt: Option<ByteString>,
+        now: Instant,
+        batch: &mut Batch,
+    ) -> Result<(), Refusal> {
+        self.may_send(sends.len(), now)?;
+        let settings = &self.engine.settings;
+        let parse = |send: Send| {
+            let destination = send.destination.clone();
+            match Sending::parse(send, settings.limits.max_content_bytes, settings.topics)? {
+                Sending::History { .. } | Sending::Token(_) => Err(Refusal::NotInTransaction(destination)),
+                sending => Ok(sending),
+            }
+        };
+        let sends = sends.into_iter().map(parse).collect::<Result<_, _>>()?;
+        self.check(Asked::Commit(sends, acknowledgements, receipt), batch)
+    }
+
+    /// Goes on at once if the person is known to be a member wherever it matters, else after asking.
+    fn check(&mut self, asked: Asked, batch: &mut Batch) -> Result<(), Refusal> {
+        let Some(user) = self.identity.map(|identity| identity.user) else { return Ok(()) };
+        let mut rooms = asked.rooms();
+        rooms.retain(|room| !self.engine.memberships.is_known(*room, user));
+        if rooms.is_empty() {
+            return self.carry_out(asked, batch);
+        }
+        let engine = self.engine.clone();
+        self.step = Some(Box::pin(async move {
+            for room in rooms {
+                match engine.memberships.check(room, user).await {
+                    Ok(true) => {}
+                    Ok(false) => return Stepped::MembersChecked(asked, Err(Refusal::NotAMember(room))),
+                    Err(error) => {
+                        tracing::error!(%error, %room, "membership cannot be checked");
+                        let refusal = "memberships cannot be checked at the moment".into();
+                        return Stepped::MembersChecked(asked, Err(Refusal::TryAgain(refusal)));
+                    }
+                }
+            }
+            Stepped::MembersChecked(asked, Ok(()))
+        }));
+        Ok(())
+    }
+
+    pub(super) fn carry_out(&mut self, asked: Asked, batch: &mut Batch) -> Result<(), Refusal> {
+        match asked {
+            Asked::Send(sending, receipt) => self.carry_out_send(sending, receipt, batch),
+            Asked::Subscribe(following, subscribe, receipt) => {
+                self.carry_out_subscribe(following, &subscribe, receipt);
+                Ok(())
+            }
+            Asked::Commit(sends, acknowledgements, receipt) => {
+                for acknowledgement in &acknowledgements {
+                    self.session.acknowledge(acknowledgement)?;
+                }
+                // The receipt comes when the last of them is done.
+                let (failed, reply) = (AtomicBool::new(false), self.reply());
+                let outcome = Arc::new(Outcome { receipt, failed, reply, _owed: self.outbox.owe() });
+                for sending in sends {
+                    let outcome = outcome.clone();
+                    match sending {
+                        Sending::Message { room, client_id, content } => {
+                            self.append(room, client_id, &content, move |result| {
+                                outcome.part(result.map(drop));
+                            });
+                        }
+                        Sending::Topic(send) => {
+                            self.engine.topics.publish(send, batch, move |result| outcome.part(result));
+                        }
+                        Sending::History { .. } | Sending::Token(_) => {}
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn carry_out_send(
+        &mut self,
+        sending: Sending,
+        receipt: Option<ByteString>,
+        batch: &mut Batch,
+    ) -> Result<(), Refusal> {
+        match sending {
+            Sending::Message { room, client_id, content } => {
+                let (reply, owed) = (self.reply(), self.outbox.owe());
+                self.append(room, client_id, &content, move |result| {
+                    reply.give(receipt.as_deref(), result.map(Some));
+                    drop(owed);
+                });
+                Ok(())
+            }
+            Sending::Topic(send) => {
+                let (reply, owed) = (self.reply(), self.outbox.owe());
+                self.engine.topics.publish(send, batch, move |result| {
+                    reply.give(receipt.as_deref(), result.map(|()| None));
+                    drop(owed);
+                });
+                Ok(())
+            }
+            Sending::Token(token) => {
+                let engine = self.engine.clone();
+                self.step = Some(Box::pin(async move {
+                    let claims = engine.access.authenticate(token.as_deref()).await;
+                    Stepped::TokenChecked(claims, receipt)
+                }));
+                Ok(())
+            }
+            Sending::History { room, subscription, before, limit } => {
+                let wanted = |name: &str| subscription.as_deref().is_none_or(|id| id == name);
+                let found = self.session.subscriptions().find_map(|(name, of)| match of {
+                    Subscription::Room { room: of, id } if *of == room && wanted(name) => Some(*id),
+                    _ => None,
+                });
+                let id = found.ok_or(Refusal::NoSubscription)?;
+                let answer = Answer { receipt, owed: self.outbox.owe() };
+                self.ask(room, |taken| Input::History { room, id, before, limit, answer, taken });
+                Ok(())
+            }
+        }
+    }
+
+    fn carry_out_subscribe(
+        &mut self,
+        following: Following,
+        subscribe: &Subscribe,
+        receipt: Option<ByteString>,
+    ) {
+        let Some(user) = self.identity.map(|identity| identity.user) else { return };
+        let id = SubscriberId(self.engine.registry.next_id());
+        let subscription = subscribe.id.as_deref().map(Into::into);
+        let mut outlet = Outlet { outbox: self.outbox.clone(), subscription, unacknowledged: None };
+        match following {
+            Following::Room { room, feed, history } => {
+                self.session.subscribe(subscribe, Subscription::Room { room, id });
+                let subscriber = Subscriber { id, user, reads: feed == Feed::Chat };
+                let answer = Some(Answer { receipt, owed: self.outbox.owe() });
+                let outlet = RoomOutlet { outlet, feed, answer };
+                self.ask(room, |taken| Input::Subscribe { room, subscriber, outlet, history, taken });
+                // They may have left between the check and the line above. Events change the cache before they
+                // expel: either this sees it, or the expulsion comes behind the subscription.
+                if !self.engine.memberships.is_known(room, user) {
+                    self.outbox.close(CloseReason::NotAMember);
+                }
+            }
+            Following::Topic(destination) => {
+                let subscription = Subscription::Topic { destination: destination.clone(), id };
+                outlet.unacknowledged = self.session.subscribe(subscribe, subscription);
+                match self.engine.topics.subscribe(&destination, id, outlet) {
+                    None => self.receipt_if(receipt.as_deref()),
+                    Some(ready) => {
+                        self.step = Some(Box::pin(async move { Stepped::Subscribed(receipt, ready.await) }));
+                    }
+                }
+            }
+            Following::Errors => {
+                self.session.subscribe(subscribe, Subscription::Errors { outlet });
+                self.receipt_if(receipt.as_deref());
+            }
+        }
+    }
+
+    /// Hands an input to the room's shard, and reads on when it was taken.
+    fn ask(&mut self, room: RoomId, input: impl FnOnce(oneshot::Sender<()>) -> Input) {
+        let (taken, wait) = oneshot::channel();
+        self.engine.shards.send(room, input(taken));
+        self.step = Some(Box::pin(async move {
+            // Dropped, not sent: an error is the signal.
+            let _ = wait.await;
+            Stepped::Taken
+        }));
+    }
+
+    fn append(
+        &self,
+        room: RoomId,
+        client_id: Option<ByteString>,
+        content: &str,
+        done: impl FnOnce(Result<Seq, AppendError>) + std::marker::Send + 'static,
+    ) {
+        let Some(user) = self.identity.map(|identity| identity.user) else { return };
+        self.engine.log.append(Draft::message(room, user, client_id, content), Box::new(done));
+    }
+
+    /// A fresh token of the same person and session takes the old one's place.
+    pub(super) fn renew(
+        &mut self,
+        claims: Result<Claims, AccessError>,
+        receipt: Option<&str>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let claims = claims.map_err(|error| Refusal::NotAllowed(error.to_string()))?;
+        let same = |identity: super::Identity| identity.user == claims.sub && identity.session == claims.sid;
+        if !self.identity.is_some_and(same) {
+            return Err(Refusal::NotAllowed("the access token is of another person or session".into()));
+        }
+        self.lifetime.set_token(claims.exp, now);
+        self.rearm(now);
+        self.receipt_if(receipt);
+        Ok(())
+    }
+
+    fn errors_outlets(&self) -> impl Iterator<Item = &Outlet> {
+        self.session.subscriptions().filter_map(|(_, subscription)| match subscription {
+            Subscription::Errors { outlet } => Some(outlet),
+            _ => None,
+        })
+    }
+
+    fn reply(&self) -> Reply {
+        Reply { errors: self.errors_outlets().cloned().collect(), outbox: self.outbox.clone() }
+    }
+
+    /// Tells the client of a refusal where it asked to be told; whether it did.
+    pub(super) fn tell_refusal(
+        &self,
+        title: &str,
+        text: &str,
+        receipt: Option<&str>,
+        batch: &mut Batch,
+    ) -> bool {
+        let mut told = false;
+        for outlet in self.errors_outlets() {
+            batch.push(&outlet.outbox, refusal(outlet, title, text, receipt));
+            told = true;
+        }
+        told
+    }
+
+    /// The token is about to end.
+    pub(super) fn warn_of_token(&self, batch: &mut Batch) {
+        let headers = [("content-type", "application/json")];
+        for outlet in self.errors_outlets() {
+            let id = format!("t{}", self.engine.registry.next_id());
+            batch.push(&outlet.outbox, outlet::single(outlet, ERRORS, &id, &headers, TOKEN_EVENT));
+        }
+    }
+}
+
+/// A fresh token is due within a minute, by SEND to `/app/token`.
+const TOKEN_EVENT: &[u8] = br#"{"type":"token","expiresInSeconds":60}"#;
+
+fn refusal(outlet: &Outlet, title: &str, text: &str, receipt: Option<&str>) -> bytes::Bytes {
+    let mut headers = vec![("message", title), ("content-type", "text/plain")];
+    headers.extend(receipt.map(|id| ("receipt-id", id)));
+    outlet::single(outlet, ERRORS, receipt.unwrap_or("refusal"), &headers, text.as_bytes())
+}
+
+/// The way to answer a client later, from wherever its request was done.
+struct Reply {
+    outbox: Arc<crate::connection::Outbox>,
+    errors: Vec<Outlet>,
+}
+
+impl Reply {
+    /// RECEIPT, or the refusal.
+    fn give<E: std::fmt::Display>(&self, receipt: Option<&str>, result: Result<Option<Seq>, E>) {
+        let version = self.outbox.version();
+        match (result, receipt) {
+            (Ok(seq), Some(receipt)) => self.outbox.push_for_task(frames::receipt(version, receipt, seq)),
+            (Ok(_), None) => {}
+            (Err(error), receipt) if self.errors.is_empty() => {
+                self.outbox.push_for_task(frames::error(version, "try again", &error.to_string(), receipt));
+                self.outbox.close(CloseReason::Refused);
+            }
+            (Err(error), receipt) => {
+                for outlet in &self.errors {
+                    self.outbox.push_for_task(refusal(outlet, "try again", &error.to_string(), receipt));
+                }
+            }
+        }
+    }
+}
+
+/// What becomes of a transaction: one RECEIPT when every part is done, or one refusal.
+struct Outcome {
+    receipt: Option<ByteString>,
+    failed: AtomicBool,
+    reply: Reply,
+    _owed: Owed,
+}
+
+impl Outcome {
+    fn part<E: std::fmt::Display>(&self, result: Result<(), E>) {
+        if let Err(error) = result
+            && !self.failed.swap(true, Ordering::Relaxed)
+        {
+            self.reply.give(self.receipt.as_deref(), Err(error));
+        }
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        if !self.failed.load(Ordering::Relaxed) {
+            self.reply.give::<std::convert::Infallible>(self.receipt.as_deref(), Ok(None));
+        }
+    }
+}

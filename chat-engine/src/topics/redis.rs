@@ -1,0 +1,173 @@
+//! Topics across nodes: Redis' sharded pub/sub, a channel for each topic that a node has subscribers of.
+//!
+//! Every message goes through Redis, also to the subscribers beside its sender: all nodes see a topic's messages in
+//! one order.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use fred::{
+    clients::{Client, SubscriberClient},
+    interfaces::{ClientLike as _, EventInterface as _, PubsubInterface as _},
+    types::Value,
+};
+use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot};
+
+use super::{Local, Told, TopicMessage, TopicsError};
+use crate::{connection::Batch, reading::redis::builder};
+
+/// Messages that may wait for Redis: beyond them it is unavailable.
+const WAITING: usize = 4096;
+/// Messages that go to Redis in one pipeline at most.
+const PIPELINE: usize = 128;
+
+/// Called when a message is on its way.
+type Done = Box<dyn FnOnce(Result<(), TopicsError>) + Send>;
+
+/// The way to other nodes. Its tasks end with it.
+pub(crate) struct RedisTopics {
+    prefix: Arc<str>,
+    publications: mpsc::Sender<Publication>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+struct Publication {
+    channel: String,
+    message: Bytes,
+    done: Done,
+}
+
+/// One queue, so that a topic left and followed again is followed.
+enum Order {
+    Follow(String, Told),
+    Leave(String),
+}
+
+impl RedisTopics {
+    /// Connects to Redis at `url`. Messages go to the subscribers of `local`.
+    pub(crate) async fn connect(
+        url: &str,
+        prefix: &str,
+        local: Arc<Local>,
+    ) -> Result<Self, fred::error::Error> {
+        let client = builder(url)?.build()?;
+        client.init().await?;
+        let subscriber: SubscriberClient = builder(url)?.build_subscriber_client()?;
+        subscriber.init().await?;
+        // Subscribes again to everything after a reconnect.
+        subscriber.manage_subscriptions();
+        let (publications, publishing) = mpsc::channel(WAITING);
+        let (orders, ordered) = mpsc::unbounded_channel();
+        tokio::spawn(publish(client, publishing));
+        tokio::spawn(async move {
+            tokio::select! {
+                // Both end with the node: one when nobody gives orders any more, the other never by itself.
+                () = follow(&subscriber, ordered) => {}
+                () = hand_on(&subscriber, &local) => {}
+            }
+        });
+        Ok(Self { prefix: prefix.into(), publications, orders })
+    }
+
+    fn channel(&self, destination: &str) -> String {
+        format!("{}{destination}", self.prefix)
+    }
+
+    /// Resolves when every message that is published from then on arrives.
+    pub(super) fn subscribe(&self, destination: &str) -> oneshot::Receiver<Result<(), TopicsError>> {
+        let (told, ready) = oneshot::channel();
+        // The follower ends with the last sender, which is this.
+        let _ = self.orders.send(Order::Follow(self.channel(destination), told));
+        ready
+    }
+
+    pub(super) fn unsubscribe(&self, destination: &str) {
+        let _ = self.orders.send(Order::Leave(self.channel(destination)));
+    }
+
+    pub(super) fn publish(&self, message: &TopicMessage, done: Done) {
+        let channel = self.channel(&message.destination);
+        let publication = Publication { channel, message: message.to_bytes(), done };
+        if let Err(refused) = self.publications.try_send(publication) {
+            (refused.into_inner().done)(Err(TopicsError::Unavailable));
+        }
+    }
+}
+
+/// Publishes in the order of asking, as many at a time as are waiting.
+async fn publish(client: Client, mut publishing: mpsc::Receiver<Publication>) {
+    let mut waiting = Vec::new();
+    while publishing.recv_many(&mut waiting, PIPELINE).await > 0 {
+        let pipeline = client.pipeline();
+        let mut done = Vec::with_capacity(waiting.len());
+        for publication in waiting.drain(..) {
+            done.push(publication.done);
+            // Queued: what becomes of it, `all` tells.
+            let _: Result<Value, _> = pipeline.spublish(publication.channel, publication.message).await;
+        }
+        let outcome = pipeline.all::<Value>().await;
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, messages = done.len(), "topic messages were not published");
+        }
+        let result = outcome.map(drop).map_err(|_| TopicsError::Unavailable);
+        for done in done {
+            done(result);
+        }
+    }
+}
+
+/// Keeps the node subscribed to the channels of its subscribers' topics.
+async fn follow(subscriber: &SubscriberClient, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let mut followers: HashMap<String, usize> = HashMap::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Follow(channel, told) => {
+                let count = followers.entry(channel.clone()).or_insert(0);
+                *count += 1;
+                let outcome = if *count == 1 { subscriber.ssubscribe(channel).await } else { Ok(()) };
+                if let Err(error) = &outcome {
+                    tracing::warn!(%error, "a topic cannot be followed");
+                }
+                // The connection may be gone.
+                let _ = told.send(outcome.map_err(|_| TopicsError::Unavailable));
+            }
+            Order::Leave(channel) => {
+                let Some(count) = followers.get_mut(&channel) else { continue };
+                *count -= 1;
+                if *count == 0 {
+                    followers.remove(&channel);
+                    if let Err(error) = subscriber.sunsubscribe(channel).await {
+                        tracing::warn!(%error, "a topic cannot be left");
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn hand_on(subscriber: &SubscriberClient, local: &Local) {
+    let mut messages = subscriber.message_rx();
+    loop {
+        let mut received = messages.recv().await;
+        let mut batch = Batch::default();
+        // What is there already leaves in the same writes.
+        for _ in 0..PIPELINE {
+            match received {
+                Ok(message) => {
+                    let message = message.value.as_bytes().and_then(TopicMessage::from_bytes);
+                    if let Some(message) = message {
+                        local.deliver(&message, &mut batch);
+                    }
+                }
+                Err(RecvError::Lagged(lost)) => {
+                    tracing::error!(lost, "topic messages were lost on this node");
+                }
+                Err(RecvError::Closed) => return,
+            }
+            match messages.try_recv() {
+                Ok(message) => received = Ok(message),
+                Err(_) => break,
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A connection's subscriptions, by the client's names for them.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use parking_lot::Mutex;
+
+use super::Violation;
+use crate::{Ack, Acknowledgement, Subscribe, Unacknowledged};
+
+/// The messages of a subscription that wait for an answer: whoever delivers notes them, the session answers them.
+pub type SharedUnacknowledged = Arc<Mutex<Unacknowledged>>;
+
+/// What an ACK or NACK came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered<S> {
+    /// Of which subscription.
+    pub subscription: S,
+    /// Every message up to here has been consumed; `None` if that did not move.
+    pub through: Option<u64>,
+}
+
+/// Sorted by name: the least memory for the one or two that most connections have, and no scan for hundreds.
+#[derive(Debug)]
+pub(super) struct Subscriptions<S>(Vec<Entry<S>>);
+
+#[derive(Debug)]
+struct Entry<S> {
+    /// The `id`, or else the destination (1.0 only).
+    name: Box<str>,
+    unacknowledged: Option<SharedUnacknowledged>,
+    data: S,
+}
+
+impl<S> Default for Subscriptions<S> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+fn name(subscribe: &Subscribe) -> &ByteString {
+    subscribe.id.as_ref().unwrap_or(&subscribe.destination)
+}
+
+impl<S: Clone> Subscriptions<S> {
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|entry| (*entry.name).cmp(name))
+    }
+
+    /// Whether there is room for this one.
+    pub(super) fn check(&self, subscribe: &Subscribe, limit: usize) -> Result<(), Violation> {
+        if self.find(name(subscribe)).is_ok() {
+            return Err(Violation::SubscriptionTaken(name(subscribe).clone()));
+        }
+        if self.0.len() >= limit {
+            return Err(Violation::TooManySubscriptions(limit));
+        }
+        Ok(())
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        subscribe: &Subscribe,
+        data: S,
+        limit: usize,
+    ) -> Option<SharedUnacknowledged> {
+        let name = name(subscribe);
+        let unacknowledged = (subscribe.ack != Ack::Auto)
+            .then(|| Arc::new(Mutex::new(Unacknowledged::new(subscribe.ack, limit))));
+        let entry = Entry { name: (**name).into(), unacknowledged: unacknowledged.clone(), data };
+        if self.0.is_empty() {
+            // Most have one: room for four would be held for nothing.
+            self.0.reserve_exact(1);
+        }
+        match self.find(name) {
+            Ok(at) => self.0[at] = entry,
+            Err(at) => self.0.insert(at, entry),
+        }
+        unacknowledged
+    }
+
+    pub(super) fn remove(&mut self, name: &ByteString) -> Result<S, Violation> {
+        let at = self.find(name).map_err(|_| Violation::NoSubscription(name.clone()))?;
+        Ok(self.0.remove(at).data)
+    }
+
+    pub(super) fn answer(&self, asked: &Acknowledgement) -> Result<Answered<S>, Violation> {
+        let not_delivered = || Violation::NotDelivered(asked.message.clone());
+        let message: u64 = asked.message.parse().map_err(|_| not_delivered())?;
+        let candidates = match &asked.subscription {
+            Some(name) => {
+                let at = self.find(name).map_err(|_| Violation::NoSubscription(name.clone()))?;
+                &self.0[at..=at]
+            }
+            None => &self.0[..],
+        };
+        for entry in candidates {
+            if let Some(unacknowledged) = &entry.unacknowledged
+                && let Ok(through) = unacknowledged.lock().answer(message, asked.negative)
+            {
+                return Ok(Answered { subscription: entry.data.clone(), through });
+            }
+        }
+        Err(not_delivered())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &S)> {
+        self.0.iter().map(|entry| (&*entry.name, &entry.data))
+    }
+
+    pub(super) fn into_data(self) -> Vec<S> {
+        self.0.into_iter().map(|entry| entry.data).collect()
+    }
+}
