@@ -10,7 +10,7 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use socket2::{Domain, Protocol, Socket, Type};
 
 mod bare;
@@ -40,17 +40,21 @@ pub enum Shape {
 pub fn serve(shape: Shape, listener: TcpListener, options: Options) -> io::Result<()> {
     match shape {
         Shape::Bare => Bare::start(listener, options)?.wait(),
-        Shape::TaskWake => task_wake::serve(listener),
-        Shape::TaskDirect => task_direct::serve(listener),
-        Shape::Tungstenite => tungstenite::serve(listener),
+        Shape::TaskWake => task_wake::serve(listener, options),
+        Shape::TaskDirect => task_direct::serve(listener, options),
+        Shape::Tungstenite => tungstenite::serve(listener, options),
     }
 }
 
 /// What the floor is to be.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// One write for each message, in place of one for all that is due.
+    /// One write for each message, in place of one for all that is due (bare only).
+    #[arg(long)]
     pub write_each: bool,
+    /// Take what there is at once, without letting others bring what they have (all but bare).
+    #[arg(long)]
+    pub eager: bool,
 }
 
 /// A listener whose queue holds a storm of connects.

@@ -7,6 +7,7 @@
 
 pub mod check;
 mod client;
+pub mod compare;
 pub mod fault;
 pub mod floor;
 pub mod frames;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::{net::TcpStream, sync::Notify};
 
 use super::{
+    Options,
     bytes::Inbound,
     fan_out::{self, Peer},
     task_wake::read,
@@ -81,8 +82,8 @@ impl Direct {
     }
 }
 
-pub(super) fn serve(listener: TcpListener) -> io::Result<()> {
-    fan_out::serve(listener, |stream, shards| async move {
+pub(super) fn serve(listener: TcpListener, options: Options) -> io::Result<()> {
+    fan_out::serve(listener, options, |stream, shards| async move {
         let peer = Arc::new(Direct { stream, frames: Mutex::default(), left: Notify::new() });
         let mut room = None;
         let mut inbound = Inbound::default();

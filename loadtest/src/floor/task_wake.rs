@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify};
 
 use super::{
+    Options,
     bytes::{CLOSE, Inbound, Input, answer},
     fan_out::{self, Peer, Shards},
 };
@@ -42,8 +43,8 @@ thread_local! {
     pub(super) static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 16_384]);
 }
 
-pub(super) fn serve(listener: TcpListener) -> io::Result<()> {
-    fan_out::serve(listener, |stream, shards| async move {
+pub(super) fn serve(listener: TcpListener, options: Options) -> io::Result<()> {
+    fan_out::serve(listener, options, |stream, shards| async move {
         let queue = Arc::new(Queue::default());
         let mut room = None;
         // However it ends, it is over.

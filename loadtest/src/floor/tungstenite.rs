@@ -17,6 +17,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
+    Options,
     bytes::answer_payload,
     fan_out::{self, Peer, Shards},
 };
@@ -42,8 +43,8 @@ impl Peer for Queue {
     }
 }
 
-pub(super) fn serve(listener: TcpListener) -> io::Result<()> {
-    fan_out::serve(listener, |stream, shards| async move {
+pub(super) fn serve(listener: TcpListener, options: Options) -> io::Result<()> {
+    fan_out::serve(listener, options, |stream, shards| async move {
         let queue = Arc::new(Queue::default());
         let mut room = None;
         let config = WebSocketConfig::default().read_buffer_size(512);
