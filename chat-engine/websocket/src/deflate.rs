@@ -8,9 +8,9 @@ mod compress;
 mod inflate;
 mod offer;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
-use crate::{DataKind, FrameHeader};
+use crate::{DataKind, FrameHeader, send};
 
 pub(crate) use inflate::Inflation;
 
@@ -47,16 +47,18 @@ impl Deflate {
     /// A whole compressed frame of a server, or `None` when that would not be shorter.
     pub fn compress(&self, kind: DataKind, payload: &[u8]) -> Option<Bytes> {
         let header = FrameHeader { compressed: true, ..FrameHeader::new(kind.into()) };
-        let mut frame = compress::compress(payload, self.window_bits, crate::send::SERVER_HEADER_MAX)?;
-        let start = crate::send::put_header_before(header, &mut frame);
-        Some(Bytes::from(frame).slice(start..))
+        let mut frame = compress::compress(payload, self.window_bits, send::SERVER_HEADER_MAX)?;
+        let start = send::put_header_before(header, &mut frame);
+        let mut frame = Bytes::from(frame);
+        frame.advance(start);
+        Some(frame)
     }
 
     /// Appends a compressed frame of a client; false when that would not be shorter, and nothing is appended.
     pub fn compress_masked(&self, kind: DataKind, payload: &[u8], key: [u8; 4], out: &mut Vec<u8>) -> bool {
         let Some(payload) = compress::compress(payload, self.window_bits, 0) else { return false };
         let header = FrameHeader { compressed: true, mask: Some(key), ..FrameHeader::new(kind.into()) };
-        crate::send::put_masked(header, key, &payload, out);
+        send::put_masked(header, key, &payload, out);
         true
     }
 }

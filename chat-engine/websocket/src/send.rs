@@ -1,6 +1,6 @@
 //! Frames to bytes.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::{CONTROL_MAX, DataKind, FrameHeader, OpCode, mask};
 
@@ -37,7 +37,8 @@ impl FrameBuffer {
         let header = FrameHeader::new(kind.into());
         let mut bytes = self.bytes;
         let start = put_header_before(header, &mut bytes);
-        bytes.freeze().slice(start..)
+        bytes.advance(start);
+        bytes.freeze()
     }
 }
 

@@ -17,8 +17,9 @@ pub(super) fn compress(payload: &[u8], window_bits: u8, front: usize) -> Option<
     COMPRESSORS.with_borrow_mut(|compressors| {
         let slot = &mut compressors[usize::from(window_bits) - 9];
         let compressor = slot.get_or_insert_with(|| {
-            // Level 1: a third of level 6's time for chat-sized JSON, and hardly longer.
-            Compress::new_with_window_bits(Compression::fast(), false, window_bits)
+            // Measured on chat messages of 257 bytes: level 1 leaves 96 % of them in 4.9 µs, level 2 81 % in 8.2 µs,
+            // and so do levels 3 to 9 in 9 µs; of 20 KB 12 % in 17 µs, 9 % in 35 µs, 9 % in 49 to 131 µs.
+            Compress::new_with_window_bits(Compression::new(2), false, window_bits)
         });
         compressor.reset();
         // A buffer that is not full in the end proves both that the flush is complete and that the result is

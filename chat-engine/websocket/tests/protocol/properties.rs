@@ -36,6 +36,19 @@ proptest! {
         prop_assert_eq!(&setting.hear(bytes.chunks(1)), &expected);
     }
 
+    /// Nothing is promised behind a violation, but that a caller's mistake does no harm.
+    #[test]
+    fn one_that_goes_on_behind_a_violation_does_not_panic((setting, mut bytes) in stream(), step in 1..50usize) {
+        let mut receiver = setting.receiver();
+        for piece in bytes.chunks_mut(step) {
+            let mut at = 0;
+            while at < piece.len() {
+                let used = receiver.receive(&mut piece[at..]).map(|(used, _)| used);
+                at += used.unwrap_or_default().max(1);
+            }
+        }
+    }
+
     /// A payload in a buffer and a payload in a slice make the same frame.
     #[test]
     fn a_buffer_makes_the_frame_of_its_payload(payload in vec(any::<u8>(), 0..200), times in 1..400usize) {

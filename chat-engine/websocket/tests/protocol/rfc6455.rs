@@ -246,7 +246,7 @@ fn a_receiver_knows_whether_its_peer_owes_it_something() {
 #[test]
 fn a_receiver_is_small() {
     // There is one for each connection, and most connections are idle.
-    assert!(size_of::<Receiver>() <= 56, "{} bytes", size_of::<Receiver>());
+    assert!(size_of::<Receiver>() <= 48, "{} bytes", size_of::<Receiver>());
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn section_5_the_first_acceptable_offer_is_taken() {
         "permessage-deflate; server_max_window_bits=10, permessage-deflate",
         "permessage-deflate;server_max_window_bits=\"10\"",
         "permessage-deflate; unknown, permessage-deflate ; server_max_window_bits = 10",
-        "other; a=\"permessage-deflate, permessage-deflate\", permessage-deflate; server_max_window_bits=10",
+        "other; a=\"x, permessage-deflate, \\\", permessage-deflate, y\", permessage-deflate; server_max_window_bits=10",
         "permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=10",
     ] {
         assert_eq!(negotiate(&[offer]).as_deref(), Some(&*with_bits), "{offer}");
@@ -164,6 +164,7 @@ fn section_7_2_2_what_is_not_deflate_or_ends_too_early_is_refused() {
     for payload in [
         &b"\xff\xff\xff"[..],
         b"\xf2\x48\xcd\xc9\xc9",                         // cut within a block
+        b"\x00\x09\x00\xf6\xff\x48\x65\x6c\x6c\x6f",     // the same, lacking as many bytes as the tail has
         b"\x00\x05\x00\xfa\xff\x48\x65",                 // the same, not compressed
         b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff", // the tail was left on
     ] {
@@ -182,10 +183,15 @@ fn section_8_1_text_is_checked_as_it_is_decompressed() {
 #[test]
 fn a_frame_is_compressed_only_if_that_makes_it_shorter() {
     let deflate = Deflate::default();
-    let frame = deflate.compress(DataKind::Text, &[b'a'; 1000]).unwrap();
-    assert!(frame.len() < 30 && frame[0] == 0xc1);
-    assert_eq!(client().said(&frame), [text(&"a".repeat(1000))]);
+    let compressed = deflate.compress(DataKind::Text, &[b'a'; 1000]).unwrap();
+    assert!(compressed.len() < 30 && compressed[0] == 0xc1);
+    assert_eq!(client().said(&compressed), [text(&"a".repeat(1000))]);
     assert_eq!(deflate.compress(DataKind::Binary, b"Hello"), None);
+    for (noisy, even) in (0..30).flat_map(|noisy| (0..30).map(move |even| (noisy, even))) {
+        let payload = [noise(noisy), vec![b'a'; even]].concat();
+        let plain = frame(OpCode::Text, &payload).len();
+        assert!(deflate.compress(DataKind::Text, &payload).is_none_or(|frame| frame.len() < plain));
+    }
     let mut out = b"before".to_vec();
     assert!(!deflate.compress_masked(DataKind::Binary, b"Hello", [1; 4], &mut out));
     assert!(deflate.compress_masked(DataKind::Binary, &[b'a'; 1000], [1; 4], &mut out));
