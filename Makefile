@@ -32,6 +32,11 @@ test: tools web ## Check everything, with real servers and a browser
 test-quick: tools web ## The inner loop: no Java, and what else is slow
 	@infra/scripts/test.sh --quick
 
+.PHONY: clients
+clients: tools ## Test with client libraries that others wrote: JavaScript, Python, Java
+	@cargo build --package moyiza
+	@node chat-engine/clients/run.mjs
+
 .PHONY: web
 web: web/dist/index.html ## Build the web page
 

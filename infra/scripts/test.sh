@@ -70,6 +70,13 @@ end_to_end() {
             node web/e2e/run.mjs "$mode" --reporter=list,json
 }
 
+# Client libraries that others wrote; the one in Java is among what --quick leaves out.
+real_clients() {
+    local suites=()
+    if [[ $quick ]]; then suites=(node chromium stomp-py); fi
+    node chat-engine/clients/run.mjs --json "$reports/clients.json" "${suites[@]}"
+}
+
 # The numbers that a JSON report has at the given paths, or zeros.
 numbers() {
     node -e '
@@ -108,6 +115,11 @@ for mode in "${modes[@]}"; do
     )
     count "$ok" "$sum_passed" "$sum_failed"
 done
+
+ok=yes
+step "real clients" real_clients || ok=no
+read -r sum_passed sum_failed < <(numbers "$reports/clients.json" passed failed)
+count "$ok" "$sum_passed" "$sum_failed"
 
 printf '\n'
 printf '%s\n' "${took[@]}"
