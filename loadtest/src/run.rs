@@ -45,7 +45,7 @@ pub fn run(scenario: &Scenario, server: &Server) -> anyhow::Result<Report> {
     let mut delays = Histogram::<u64>::new(3).context("three digits are possible")?;
     let mut faults = Faults::default();
     let mut slow = BTreeMap::new();
-    let (mut connections, mut churned) = (0, 0);
+    let (mut connections, mut churned, mut checked) = (0, 0, 0);
     for tally in tallies {
         delays.add(tally.delays).context("histograms of one kind add up")?;
         faults.merge(tally.faults);
@@ -54,6 +54,7 @@ pub fn run(scenario: &Scenario, server: &Server) -> anyhow::Result<Report> {
         }
         connections += tally.connected;
         churned += tally.churned;
+        checked += tally.checked;
     }
     if connections < scenario.connections && faults.is_empty() {
         faults.add(FaultKind::NotConnected, || format!("{connections} of {}", scenario.connections));
@@ -78,7 +79,7 @@ pub fn run(scenario: &Scenario, server: &Server) -> anyhow::Result<Report> {
         messages: load.messages,
         deliveries: load.deliveries,
         deliveries_per_second: load.deliveries as f64 / load.seconds.max(f64::MIN_POSITIVE),
-        checked: load.checked,
+        checked,
         delay_us: Delays::from(&delays),
         server_cpu: (!server.pids.is_empty()).then(|| CpuUse::new(load.server_cpu, load.deliveries)),
         client_cpu: CpuUse::new(load.client_cpu, load.deliveries),
@@ -100,7 +101,6 @@ struct Load {
     seconds: f64,
     messages: u64,
     deliveries: u64,
-    checked: u64,
     server_cpu: Cpu,
     client_cpu: Cpu,
 }
@@ -216,7 +216,6 @@ impl Crew {
             seconds: end.duration_since(begin).as_secs_f64(),
             messages: messages_then - messages,
             deliveries: deliveries_then - deliveries,
-            checked: self.control.deliveries(),
             server_cpu: server_cpu_then - server_cpu,
             client_cpu: client_cpu_then - client_cpu,
         })

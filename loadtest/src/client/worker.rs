@@ -30,6 +30,8 @@ const WAKE: Token = Token(usize::MAX);
 pub(crate) struct Tally {
     pub(crate) faults: Faults,
     pub(crate) delays: Histogram<u64>,
+    /// Checked deliveries.
+    pub(crate) checked: u64,
     /// Members that became subscribed.
     pub(crate) connected: u32,
     /// What became of the slow ones, and how many of each.
@@ -393,6 +395,7 @@ impl Worker {
         Tally {
             faults: self.desk.faults,
             delays: self.desk.delays,
+            checked: self.desk.deliveries,
             connected: self.connected,
             slow: self.slow,
             churned: self.churned,
