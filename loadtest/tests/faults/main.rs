@@ -3,7 +3,10 @@
 
 mod meddler;
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use clap::Parser;
 use loadtest::{
@@ -13,6 +16,8 @@ use loadtest::{
     report::Report,
 };
 use meddler::{Meddler, Mischief};
+
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 #[derive(Parser)]
 #[command(args_override_self = true)]
@@ -27,23 +32,23 @@ fn scenario(line: &str) -> Scenario {
 }
 
 fn floor() -> Bare {
-    let listener = floor::listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    Bare::start(listener, Options::default()).unwrap()
+    let listener = floor::listen(ANY).expect("a port is free");
+    Bare::start(listener, Options::default()).expect("threads can be started")
 }
 
 fn run(floor: &Bare, line: &str) -> Report {
     let server = Server { url: format!("ws://{}/ws", floor.address()), pids: Vec::new() };
-    loadtest::run(&scenario(line), &server).unwrap()
+    loadtest::run(&scenario(line), &server).expect("the plan is good")
 }
 
 /// With the tenth message to each subscriber meddled with.
 fn run_meddled(mischief: Mischief) -> Report {
     let floor = floor();
-    let meddler = Meddler::start(floor.address(), mischief);
+    let meddler = Meddler::start(floor.address(), mischief).expect("a port is free");
     let server = Server { url: format!("ws://{}/ws", meddler.address()), pids: Vec::new() };
     // One sender, or what is swapped would rarely be of the same one; a fixed rate, or what is lost would hold up
     // the rest.
-    loadtest::run(&scenario("--rate 400 --senders one --drain 200ms"), &server).unwrap()
+    loadtest::run(&scenario("--rate 400 --senders one --drain 200ms"), &server).expect("the plan is good")
 }
 
 fn only(report: &Report, kind: FaultKind) -> bool {
@@ -115,7 +120,7 @@ fn a_closed_connection_is_found() {
 
 #[test]
 fn nobody_there_is_a_fault() {
-    let address = floor::listen("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
+    let address = floor::listen(ANY).unwrap().local_addr().unwrap();
     let server = Server { url: format!("ws://{address}/ws"), pids: Vec::new() };
     let report = loadtest::run(&scenario("--duration 0"), &server).unwrap();
     assert_eq!(report.faults.count(FaultKind::NotConnected), 12, "{report}");

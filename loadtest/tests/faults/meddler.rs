@@ -23,14 +23,14 @@ pub(crate) struct Meddler(SocketAddr);
 
 impl Meddler {
     /// Its threads end with the connections; the one that accepts, with the test.
-    pub(crate) fn start(server: SocketAddr, mischief: Mischief) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+    pub(crate) fn start(server: SocketAddr, mischief: Mischief) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
         thread::spawn(move || {
             for client in listener.incoming() {
-                let Ok(client) = client else { return };
-                let server = TcpStream::connect(server).unwrap();
-                let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let client = client?;
+                let server = TcpStream::connect(server)?;
+                let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
                 thread::spawn(move || {
                     // Either side may go at any time.
                     let _ = io::copy(&mut from, &mut to);
@@ -41,8 +41,9 @@ impl Meddler {
                     let _ = client.shutdown(Shutdown::Both);
                 });
             }
+            io::Result::Ok(())
         });
-        Self(address)
+        Ok(Self(address))
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
