@@ -264,7 +264,7 @@ def test_a_silent_broker_is_noticed(connect, line):
 def test_a_silent_client_is_closed(connect, line):
     _, frames = connect(port=line.port, heartbeats=(HEART_BEAT, 0))
     line.hold_up()
-    assert "heart-beat" in frames.errors.get(timeout=PATIENCE).headers["message"]
+    assert "heart-beat" in frames.errors.get(timeout=PATIENCE).body
     # What the client answers to the close frame has to pass again for a clean end.
     line.restore()
     assert frames.ends.get(timeout=PATIENCE) == "disconnected"

@@ -114,7 +114,7 @@ class TroubleTest {
             var frames = new Frames();
             beating(broker, line, frames);
             line.does("hold-up");
-            assertTrue(take(frames.errors).headers().getFirst("message").contains("heart-beat"));
+            assertTrue(String.valueOf(take(frames.errors).payload()).contains("heart-beat"));
         }
     }
 
