@@ -344,3 +344,6 @@ impl Outbox {
         self.state.lock().queue.reached(subscriber)
     }
 }
+
+#[cfg(test)]
+mod tests;

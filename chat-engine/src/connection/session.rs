@@ -197,6 +197,7 @@ impl Connection {
             true
         });
         let Poll::Ready(read) = read else { return Poll::Pending };
+        self.session.waits_for_message(self.transport.is_mid_message(), now);
         // What came before a violation or the end counts.
         self.work(now);
         match read {

@@ -54,18 +54,26 @@ impl Timers {
         deadline: Instant,
         old: Option<Place>,
     ) -> Place {
-        let after = deadline.saturating_duration_since(self.began).as_millis() / TICK.as_millis();
-        let next = self.tick.load(Ordering::Relaxed);
-        let wanted = u64::try_from(after).unwrap_or(u64::MAX).saturating_add(1);
-        // The next tick may come up this moment: the one behind it cannot.
-        let place = Place(wanted.clamp(next + 1, next + SLOTS - 1));
+        let place = self.place(deadline);
         if old != Some(place) {
             if let Some(old) = old {
                 self.remove(id, old);
             }
             self.slot(place).lock().insert(id, outbox.clone());
+            if self.tick.load(Ordering::Relaxed) > place.0 {
+                // It came up meanwhile, without this connection in it.
+                outbox.wake();
+            }
         }
         place
+    }
+
+    fn place(&self, deadline: Instant) -> Place {
+        let after = deadline.saturating_duration_since(self.began).as_millis() / TICK.as_millis();
+        let next = self.tick.load(Ordering::Relaxed);
+        let wanted = u64::try_from(after).unwrap_or(u64::MAX).saturating_add(1);
+        // The next tick may come up this moment: the one behind it cannot.
+        Place(wanted.clamp(next + 1, next + SLOTS - 1))
     }
 
     /// The connection is over.
@@ -108,5 +116,32 @@ async fn turn(timers: Weak<Timers>) {
             Some(timers) => timers.turn_to(Instant::now()),
             None => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wheel() -> Timers {
+        let slots = (0..SLOTS).map(|_| Mutex::default()).collect();
+        Timers { began: Instant::now(), tick: AtomicU64::new(0), slots }
+    }
+
+    #[test]
+    fn a_slot_never_comes_up_before_its_deadline_and_at_most_two_ticks_after_it() {
+        let timers = wheel();
+        for milliseconds in [0, 1, 49, 50, 51, 999, 10_000, 51_000] {
+            let deadline = timers.began + Duration::from_millis(milliseconds);
+            let Place(tick) = timers.place(deadline);
+            let fires = timers.began + TICK * u32::try_from(tick).unwrap();
+            assert!(fires >= deadline && fires <= deadline + TICK * 2, "{milliseconds} ms");
+        }
+    }
+
+    #[test]
+    fn a_deadline_beyond_the_wheel_is_looked_at_within_a_turn() {
+        let timers = wheel();
+        assert_eq!(timers.place(timers.began + Duration::from_hours(1)), Place(SLOTS - 1));
     }
 }

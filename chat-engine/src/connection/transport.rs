@@ -62,6 +62,11 @@ impl Transport {
         })
     }
 
+    /// Whether the beginning of a message is there and its end is not.
+    pub(super) fn is_mid_message(&self) -> bool {
+        self.receiver.is_mid_frame()
+    }
+
     /// Reads and throws away; ready when the peer is gone.
     pub(super) fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let socket = &mut self.socket;

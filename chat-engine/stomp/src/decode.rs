@@ -138,16 +138,15 @@ impl Decoder {
         let limits = self.limits;
         if self.progress.head.is_none() {
             let strict = self.version.is_some_and(|version| version < Version::V12);
-            let Some(end) = find_head_end(bytes, &mut self.progress.searched, strict)? else {
+            // No byte behind the limit is looked at, so that the answer is the same however the bytes were cut.
+            let within = &bytes[..bytes.len().min(limits.header_bytes)];
+            let Some(end) = find_head_end(within, &mut self.progress.searched, strict)? else {
                 return if bytes.len() > limits.header_bytes {
                     Err(DecodeError::HeadersTooLong(limits.header_bytes))
                 } else {
                     Ok(None)
                 };
             };
-            if end > limits.header_bytes {
-                return Err(DecodeError::HeadersTooLong(limits.header_bytes));
-            }
             self.progress.head = Some(parse_head(&bytes[..end], self.version, limits)?);
             self.progress.searched = end;
         }

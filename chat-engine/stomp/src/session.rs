@@ -130,6 +130,12 @@ impl<S: Clone> Session<S> {
         self.deadlines.read(now);
     }
 
+    /// Whether the transport has the beginning of a message of its own and not its end, which may take as long as a
+    /// frame.
+    pub fn waits_for_message(&mut self, waits: bool, now: Instant) {
+        self.deadlines.mid_message(waits.then_some(now));
+    }
+
     /// The version agreed on.
     pub fn version(&self) -> Option<Version> {
         match &self.phase {

@@ -17,6 +17,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const TOO_SLOW_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long before a token's end its client is told.
 const TOKEN_WARNING: Duration = Duration::from_mins(1);
+/// When to look again at what should have been done by now.
+const OVERDUE: Duration = Duration::from_millis(500);
 /// A connection is looked at this often at least: within a turn of the timers' wheel.
 const LOOK_EVERY: Duration = Duration::from_secs(50);
 
@@ -49,8 +51,8 @@ impl Connection {
             let of_protocol = self.session.deadline(self.outbox.last_write());
             [*token_ends, *warn_at].into_iter().flatten().fold(of_protocol, Instant::min)
         });
-        // A beat that is due and not written yet waits for the socket, not for the timer.
-        let earliest = earliest.clamp(now + Duration::from_millis(10), now + LOOK_EVERY);
+        // A beat that is due and not written waits for the socket, not for the timer.
+        let earliest = if earliest <= now { now + OVERDUE } else { earliest.min(now + LOOK_EVERY) };
         if next.is_none_or(|next| earliest < next || next <= now) {
             *next = Some(earliest);
             *place = Some(self.engine.timers.set(self.id, &self.outbox, earliest, *place));
@@ -75,6 +77,8 @@ impl Connection {
             }
             match self.session.due(now, self.outbox.last_write()) {
                 Due::Nothing => {}
+                // What is still to be written is a beat too.
+                Due::Beat if !self.outbox.standing().drained => {}
                 Due::Beat => self.outbox.push_for_task(frames::heart_beat()),
                 Due::Close(Late::Connect) => self.outbox.close(CloseReason::ConnectTimeout),
                 Due::Close(Late::HeartBeat) => self.outbox.close(CloseReason::HeartBeatMissed),

@@ -35,10 +35,14 @@ pub(super) struct Deadlines {
     last_read: Instant,
     /// Since when the beginning of a frame is there.
     mid_frame_since: Option<Instant>,
+    /// The same of the transport's.
+    mid_message_since: Option<Instant>,
     beat_every: Option<Duration>,
     expect_every: Option<Duration>,
 }
 
+/// How late the server's timers may be.
+const TIMER_ERROR: Duration = Duration::from_millis(100);
 /// A connection that needs no heart-beats is looked at all the same, this often.
 const IDLE: Duration = Duration::from_hours(1);
 
@@ -48,6 +52,7 @@ impl Deadlines {
             connect_by: Some(now + connect_timeout),
             last_read: now,
             mid_frame_since: None,
+            mid_message_since: None,
             beat_every: None,
             expect_every: None,
         }
@@ -63,6 +68,10 @@ impl Deadlines {
         self.mid_frame_since = seen.map(|now| self.mid_frame_since.unwrap_or(now));
     }
 
+    pub(super) fn mid_message(&mut self, seen: Option<Instant>) {
+        self.mid_message_since = seen.map(|now| self.mid_message_since.unwrap_or(now));
+    }
+
     pub(super) fn connected(&mut self, now: Instant, settings: &SessionSettings, client: HeartBeat) {
         self.connect_by = None;
         self.last_read = now;
@@ -71,16 +80,17 @@ impl Deadlines {
     }
 
     fn frame_by(&self, settings: &SessionSettings) -> Option<Instant> {
-        self.mid_frame_since.map(|since| since + settings.frame_timeout)
+        let since = [self.mid_frame_since, self.mid_message_since].into_iter().flatten().min();
+        since.map(|since| since + settings.frame_timeout)
     }
 
     fn expected_by(&self, settings: &SessionSettings) -> Option<Instant> {
         self.expect_every.map(|every| self.last_read + every * settings.tolerance)
     }
 
-    /// A beat is sent a tenth early: timers are coarse, and the interval is a promise.
+    /// A beat is sent early: timers are coarse, and the interval is a promise.
     fn beat_by(&self, last_write: Instant) -> Option<Instant> {
-        self.beat_every.map(|every| last_write + every * 9 / 10)
+        self.beat_every.map(|every| last_write + every - (every / 10).max(TIMER_ERROR).min(every / 2))
     }
 
     pub(super) fn earliest(&self, settings: &SessionSettings, last_write: Instant) -> Instant {
