@@ -1,5 +1,8 @@
 //! A thread of clients.
 
+mod sending;
+mod upkeep;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
@@ -188,7 +191,7 @@ impl Worker {
         let Some(connection) = self.connections[slot].as_mut() else { return };
         self.queue.in_progress -= u32::from(connection.kind != Kind::Churn);
         if let Some(interval) = connection.beats.send {
-            let due = connection.heard + sooner(interval);
+            let due = connection.heard + upkeep::sooner(interval);
             self.beats.push(Reverse((due, slot, connection.index)));
         }
         match connection.kind {
@@ -301,72 +304,6 @@ impl Worker {
         }
     }
 
-    /// Every room whose turn it is sends, unless the time for that is over.
-    fn send_due(&mut self) {
-        while let Some(seat) = self.desk.due.pop() {
-            if self.phase == Phase::Load && self.desk.plan.scenario.rate.is_none() {
-                self.send(seat, Instant::now());
-            }
-        }
-    }
-
-    fn send(&mut self, seat: usize, due: Instant) {
-        let senders = self.desk.plan.scenario.senders;
-        let Some(slot) = self.desk.seats[seat].next_sender(senders) else { return };
-        self.with(slot, |connection, desk| {
-            desk.write_message(seat, connection.index, due);
-            connection.send(&desk.scratch.frame)
-        });
-    }
-
-    fn send_by_rate(&mut self, now: Instant) {
-        let (Some(rate), Some(mut next)) = (self.desk.plan.scenario.rate, self.next_message) else { return };
-        let seats = self.desk.seats.len();
-        let share = seats as f64 / f64::from(self.desk.plan.scenario.rooms);
-        let interval = Duration::from_secs_f64(1.0 / (rate * share).max(0.001));
-        while next <= now {
-            self.next_seat = (self.next_seat + 1) % seats;
-            self.send(self.next_seat, next);
-            next += interval;
-        }
-        self.next_message = Some(next);
-    }
-
-    fn beat(&mut self, now: Instant) {
-        while let Some(&Reverse((due, slot, index))) = self.beats.peek() {
-            if due > now {
-                return;
-            }
-            self.beats.pop();
-            // The slot may be another's by now.
-            let connection = self.connections[slot].as_ref().filter(|connection| connection.index == index);
-            let Some(interval) = connection.and_then(|connection| connection.beats.send) else { continue };
-            self.beats.push(Reverse((due + sooner(interval), slot, index)));
-            self.with(slot, |connection, _| connection.beat());
-        }
-    }
-
-    /// Who takes too long to connect, and whose server has fallen silent.
-    fn look_after(&mut self, now: Instant) {
-        if now < self.next_look {
-            return;
-        }
-        self.next_look = now + Duration::from_secs(1);
-        let timeout = self.desk.plan.scenario.connect_timeout;
-        for slot in 0..self.connections.len() {
-            let Some(connection) = &self.connections[slot] else { continue };
-            if connection.stage != Stage::Ready && now.duration_since(connection.begun) > timeout {
-                self.on_ended(slot, Ended::new(FaultKind::NotConnected, "took too long"));
-                continue;
-            }
-            let allowed = connection.beats.expect.map(|interval| 2 * interval + Duration::from_secs(1));
-            let silence = now.duration_since(connection.heard);
-            if connection.kind == Kind::Member && allowed.is_some_and(|allowed| silence > allowed) {
-                self.on_ended(slot, Ended::new(FaultKind::Silent, format!("nothing for {silence:?}")));
-            }
-        }
-    }
-
     fn publish(&self) {
         let worker = self.index as usize;
         self.control.publish(worker, self.desk.deliveries, self.desk.messages);
@@ -401,9 +338,4 @@ impl Worker {
             churned: self.churned,
         }
     }
-}
-
-/// A little earlier than promised, so that a busy machine does not break the promise.
-fn sooner(interval: Duration) -> Duration {
-    interval.mul_f64(0.8)
 }
