@@ -180,7 +180,7 @@ function counts(report) {
         .map((file) => join(report, file))
     : [report];
   for (const file of files) {
-    const cases = readFileSync(file, 'utf8').matchAll(/<testcase\b[^>]*?(\/>|>[^]*?<\/testcase>)/g);
+    const cases = readFileSync(file, 'utf8').matchAll(/<testcase\b[^>]*?(\/>|>[\s\S]*?<\/testcase>)/g);
     for (const [, inside] of cases) {
       if (/<(failure|error|skipped)\b/.test(inside)) failed += 1;
       else passed += 1;
