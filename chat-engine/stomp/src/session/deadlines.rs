@@ -90,7 +90,8 @@ impl Deadlines {
 
     /// A beat is sent early: timers are coarse, and the interval is a promise.
     fn beat_by(&self, last_write: Instant) -> Option<Instant> {
-        self.beat_every.map(|every| last_write + every - (every / 10).max(TIMER_ERROR).min(every / 2))
+        self.beat_every
+            .map(|every| last_write + (every * 9 / 10).min(every.saturating_sub(TIMER_ERROR)).max(every / 2))
     }
 
     pub(super) fn earliest(&self, settings: &SessionSettings, last_write: Instant) -> Instant {
