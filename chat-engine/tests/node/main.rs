@@ -7,7 +7,11 @@ mod client;
 mod crash;
 mod durable;
 mod load;
+#[path = "../harness/people.rs"]
+mod people;
 mod protocol;
 mod reading;
+#[path = "../harness/settings.rs"]
+mod settings;
 mod storm;
 mod world;

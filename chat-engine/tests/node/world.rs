@@ -2,8 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use chat_engine::{Backend, Running, Settings, log::kafka::client_config};
-use clap::Parser;
+use chat_engine::{Backend, Running, log::kafka::client_config};
 use parking_lot::Mutex;
 use rdkafka::{
     admin::{AdminClient, AdminOptions},
@@ -13,11 +12,10 @@ use rdkafka::{
 };
 use shared::{
     MeetupId, UserId,
-    config::{CommonSettings, EngineSettings},
     event::{self, Delivery, Envelope, MeetupEvent},
     names::Topics,
-    signing, testing,
-    token::{Claims, Role},
+    testing,
+    token::Claims,
 };
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     client::{Client, PATIENCE},
     load::content,
+    people,
+    settings::settings,
 };
 
 /// What the nodes stand on.
@@ -82,14 +82,6 @@ pub(crate) struct Person {
     pub(crate) claims: Claims,
 }
 
-#[derive(Parser)]
-struct Arguments {
-    #[command(flatten)]
-    engine: EngineSettings,
-    #[command(flatten)]
-    common: CommonSettings,
-}
-
 /// Runs `test` on nodes of its own, configured like this.
 pub(crate) async fn with_world_as(backing: Backing, arguments: &[&str], test: impl AsyncFnOnce(&World)) {
     testing::with_database(async |pool, url| {
@@ -112,14 +104,6 @@ pub(crate) async fn with_world_as(backing: Backing, arguments: &[&str], test: im
 }
 
 impl World {
-    fn settings(&self) -> Settings {
-        let first =
-            ["engine", "--engine-addr", "127.0.0.1:0", "--log-partitions", "2", "--prefix", &self.prefix];
-        let arguments = first.into_iter().chain(self.arguments.iter().map(String::as_str));
-        let Arguments { engine, common } = Arguments::parse_from(arguments);
-        Settings { engine, common }
-    }
-
     async fn start(&self) {
         let count = match self.backing {
             Backing::Embedded => 1,
@@ -139,7 +123,8 @@ impl World {
                     (Backend::Cluster { brokers, redis_url }, Events::Kafka(producer))
                 }
             };
-            let node = chat_engine::start(self.settings(), self.pool.clone(), backend).await.unwrap();
+            let settings = settings(&self.prefix, self.arguments.iter().map(String::as_str));
+            let node = chat_engine::start(settings, self.pool.clone(), backend).await.unwrap();
             self.nodes.lock().push(node);
             *self.events.lock() = Some(events);
         }
@@ -222,25 +207,12 @@ impl World {
 
     /// Somebody with a session.
     pub(crate) async fn person(&self) -> Person {
-        let name = testing::unique("p");
-        let id: UserId = sqlx::query_scalar(
-            "insert into users (email, email_verified_at, nickname) values ($1 || '@example.com', now(), $1) returning id",
-        )
-        .bind(name)
-        .fetch_one(&self.pool)
-        .await
-        .unwrap();
-        let session = sqlx::query_scalar("insert into sessions (user_id) values ($1) returning id")
-            .bind(id)
-            .fetch_one(&self.pool)
-            .await
-            .unwrap();
-        let claims = Claims::new(id, session, Role::User, Duration::from_mins(5));
-        Person { id, token: self.sign(&claims).await, claims }
+        let claims = people::sign_up(&self.pool).await;
+        Person { id: claims.sub, token: self.sign(&claims).await, claims }
     }
 
     pub(crate) async fn sign(&self, claims: &Claims) -> String {
-        signing::signer(&self.pool).await.unwrap().sign(claims).unwrap()
+        people::sign(&self.pool, claims).await
     }
 
     /// A room whose members these are and have been from its start.
