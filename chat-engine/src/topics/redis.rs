@@ -11,7 +11,10 @@ use fred::{
     interfaces::{ClientLike as _, EventInterface as _, PubsubInterface as _},
     types::Value,
 };
-use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot};
+use tokio::sync::{
+    broadcast::error::{RecvError, TryRecvError},
+    mpsc, oneshot,
+};
 
 use super::{Local, Told, TopicMessage, TopicsError};
 use crate::{connection::Batch, reading::redis::builder};
@@ -147,8 +150,8 @@ async fn follow(subscriber: &SubscriberClient, mut orders: mpsc::UnboundedReceiv
 
 async fn hand_on(subscriber: &SubscriberClient, local: &Local) {
     let mut messages = subscriber.message_rx();
+    let mut received = messages.recv().await;
     loop {
-        let mut received = messages.recv().await;
         let mut batch = Batch::default();
         // What is there already leaves in the same writes.
         for _ in 0..PIPELINE {
@@ -164,10 +167,17 @@ async fn hand_on(subscriber: &SubscriberClient, local: &Local) {
                 }
                 Err(RecvError::Closed) => return,
             }
-            match messages.try_recv() {
-                Ok(message) => received = Ok(message),
-                Err(_) => break,
-            }
+            received = match messages.try_recv() {
+                Ok(message) => Ok(message),
+                Err(TryRecvError::Lagged(lost)) => Err(RecvError::Lagged(lost)),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => {
+                    batch.flush();
+                    messages.recv().await
+                }
+            };
         }
+        drop(batch);
+        // `try_recv` takes nothing from the task's budget.
+        tokio::task::consume_budget().await;
     }
 }
