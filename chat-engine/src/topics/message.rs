@@ -5,8 +5,7 @@ use stomp::{ByteString, Command, Decoder, Headers, Limits, Send, Version, encode
 
 use crate::connection::Message;
 
-/// Headers of a SEND that do not reach subscribers: they are the protocol's, the server's to say, or a secret. They
-/// are compared without regard to case, as `authorization` is.
+/// Headers of a SEND that do not reach subscribers: they are the protocol's, the server's to say, or a secret.
 const RESERVED: [&str; 19] = [
     "destination",
     "content-length",
@@ -44,8 +43,7 @@ impl TopicMessage {
 
     /// The headers that subscribers get.
     fn client_headers(&self) -> Vec<(&str, &str)> {
-        let reserved = |name: &str| RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name));
-        self.headers.iter().filter(|(name, _)| !reserved(name)).collect()
+        self.headers.iter().filter(|(name, _)| !is_reserved(name)).collect()
     }
 
     /// Its forms for subscribers, with this number for a `message-id`.
@@ -77,6 +75,16 @@ impl TopicMessage {
     }
 }
 
+/// Whether a name is one of those to the most careless of subscribers: one that looks at no case, one that trims,
+/// and one of 1.0, where nothing can be escaped, so that a colon ends a name and line feeds are left out.
+fn is_reserved(name: &str) -> bool {
+    let seen = || {
+        let heard = name.chars().take_while(|c| *c != ':').filter(|c| !c.is_whitespace() && !c.is_control());
+        heard.map(|c| c.to_ascii_lowercase())
+    };
+    RESERVED.iter().any(|reserved| seen().eq(reserved.chars()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,10 +105,15 @@ mod tests {
             ("user-name", "1"),
             ("Authorization", "Bearer secret"),
             ("colour", "blue:green\n"),
+            ("seq:7", ""),
+            ("s\neq", "7"),
+            (" seq\r", "7"),
+            ("sequel", "7"),
             ("content-type", "text/plain"),
         ];
         let message = send(&headers, b"x");
-        assert_eq!(message.client_headers(), [("colour", "blue:green\n"), ("content-type", "text/plain")]);
+        let passed = [("colour", "blue:green\n"), ("sequel", "7"), ("content-type", "text/plain")];
+        assert_eq!(message.client_headers(), passed);
     }
 
     #[test]
