@@ -22,6 +22,8 @@ pub struct Unacknowledged {
     limit: usize,
     /// Delivered messages from the first unanswered one on, and whether each has been consumed.
     delivered: VecDeque<(u64, bool)>,
+    /// Those that have not been.
+    waiting: usize,
     last: Option<u64>,
     /// Every message up to here was consumed.
     through: Option<u64>,
@@ -33,14 +35,21 @@ impl Unacknowledged {
     /// For a subscription with this `ack`, which is not `auto`. At most `limit` messages may wait for an answer.
     pub fn new(ack: Ack, limit: usize) -> Self {
         let cumulative = ack == Ack::Client;
-        Self { cumulative, limit, delivered: VecDeque::new(), last: None, through: None, refused: None }
+        let delivered = VecDeque::new();
+        Self { cumulative, limit, delivered, waiting: 0, last: None, through: None, refused: None }
     }
 
     /// A message is on its way to the client.
     pub fn deliver(&mut self, message: u64) -> Result<(), TooMany> {
-        if self.delivered.len() >= self.limit {
+        if self.waiting >= self.limit {
             return Err(TooMany);
         }
+        if self.delivered.len() / 2 >= self.limit {
+            // One message that is never answered must not keep all that were. The run's end then falls behind: it
+            // is a promise of what was consumed, not of what was not.
+            self.delivered.retain(|(_, consumed)| !consumed);
+        }
+        self.waiting += 1;
         self.delivered.push_back((message, false));
         self.last = Some(message);
         Ok(())
@@ -57,16 +66,20 @@ impl Unacknowledged {
             let answered = self.delivered.iter().take_while(|(id, _)| *id <= message).count();
             if answered > 0 {
                 self.delivered.drain(..answered);
+                self.waiting -= answered;
                 if !negative {
                     self.through = Some(message);
                 }
             }
         } else if let Ok(at) = self.delivered.binary_search_by_key(&message, |(id, _)| *id) {
-            if negative && !self.delivered[at].1 {
-                self.delivered.remove(at);
-                self.refused = Some(self.refused.map_or(message, |first| first.min(message)));
-            } else {
-                self.delivered[at].1 = true;
+            if !self.delivered[at].1 {
+                self.waiting -= 1;
+                if negative {
+                    self.delivered.remove(at);
+                    self.refused = Some(self.refused.map_or(message, |first| first.min(message)));
+                } else {
+                    self.delivered[at].1 = true;
+                }
             }
             self.advance();
         }
@@ -85,7 +98,7 @@ impl Unacknowledged {
 
     /// How many messages wait for an answer.
     pub fn waiting(&self) -> usize {
-        self.delivered.iter().filter(|(_, consumed)| !consumed).count()
+        self.waiting
     }
 }
 
@@ -135,5 +148,20 @@ mod tests {
         assert_eq!(messages.deliver(60), Err(TooMany));
         messages.answer(10, false).unwrap();
         assert_eq!(messages.deliver(60), Ok(()));
+    }
+
+    #[test]
+    fn one_message_that_is_never_answered_does_not_stand_in_the_way() {
+        let mut messages = Unacknowledged::new(Ack::ClientIndividual, 5);
+        messages.deliver(1).unwrap();
+        for message in 2..=1_000 {
+            messages.deliver(message).unwrap();
+            messages.answer(message, message % 2 == 0).unwrap();
+            assert_eq!(messages.waiting(), 1);
+            assert!(messages.delivered.len() <= 11);
+        }
+        // Not everything up to 1,000: what was refused breaks the run.
+        assert_eq!(messages.answer(1, false), Ok(Some(1)));
+        assert_eq!(messages.waiting(), 0);
     }
 }
