@@ -112,7 +112,7 @@ impl Inflater {
             if out.len() == out.capacity() {
                 // Text shrinks to a quarter or so; from there it doubles.
                 let size = (out.len() * 2).max(input.len().saturating_mul(4)).max(64);
-                out.reserve_exact(size.min(room + 1) - out.len());
+                out.reserve_exact(size.min(room.saturating_add(1)) - out.len());
             }
             let (came_in, went_out) = (self.stream.total_in(), out.len());
             let status = self.stream.decompress_vec(input, out, FlushDecompress::None);
