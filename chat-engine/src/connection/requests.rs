@@ -162,6 +162,7 @@ impl Following {
             return Ok(Self::Topic((**destination).into()));
         }
         if &**destination == ERRORS {
+            only_auto(subscribe, ERRORS)?;
             return Ok(Self::Errors);
         }
         let of = |prefix: &str| destination.strip_prefix(prefix).and_then(|room| room.parse().ok());
@@ -170,11 +171,7 @@ impl Following {
             (_, Some(room)) => (room, Feed::Alarm),
             (None, None) => return Err(Refusal::Destination(destination.clone(), "SUBSCRIBE to")),
         };
-        if subscribe.ack != Ack::Auto {
-            let value = subscribe.headers.first("ack").cloned().unwrap_or_default();
-            let expected = "a chat room supports only auto".into();
-            return Err(Refusal::Header { header: "ack", value, expected });
-        }
+        only_auto(subscribe, "a chat room")?;
         if let Some(value) = subscribe.headers.first("after").cloned() {
             // Not to be passed over in silence: the client would believe that it has missed nothing.
             let expected = "resuming is not supported yet, ask for history".into();
@@ -194,6 +191,15 @@ impl Following {
             Self::Topic(_) | Self::Errors => None,
         }
     }
+}
+
+/// Messages that bring no `ack` cannot be acknowledged.
+fn only_auto(subscribe: &Subscribe, what: &str) -> Result<(), Refusal> {
+    if subscribe.ack == Ack::Auto {
+        return Ok(());
+    }
+    let value = subscribe.headers.first("ack").cloned().unwrap_or_default();
+    Err(Refusal::Header { header: "ack", value, expected: format!("{what} supports only auto") })
 }
 
 fn client_id(headers: &Headers) -> Result<Option<ByteString>, Refusal> {

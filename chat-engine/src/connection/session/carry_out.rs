@@ -272,8 +272,12 @@ impl Connection {
                 }
             }
             Following::Errors => {
-                self.session.subscribe(subscribe, Subscription::Errors { outlet });
+                self.session.subscribe(subscribe, Subscription::Errors { outlet: outlet.clone() });
                 self.receipt_if(receipt.as_deref());
+                // The others were told before this one was there.
+                if self.lifetime.was_warned() {
+                    self.say(self.token_event(&outlet, Instant::now()));
+                }
             }
         }
     }
@@ -326,7 +330,9 @@ impl Connection {
     }
 
     fn reply(&self) -> Reply {
-        Reply { errors: self.errors_outlets().cloned().collect(), outbox: self.outbox.clone() }
+        let errors: Vec<_> = self.errors_outlets().cloned().collect();
+        let id = if errors.is_empty() { 0 } else { self.engine.registry.next_id() };
+        Reply { errors, id, outbox: self.outbox.clone() }
     }
 
     /// Tells the client of a refusal where it asked to be told; whether it did.
@@ -337,37 +343,41 @@ impl Connection {
         receipt: Option<&str>,
         batch: &mut Batch,
     ) -> bool {
-        let mut told = false;
+        let mut id = None;
         for outlet in self.errors_outlets() {
-            batch.push(&outlet.outbox, refusal(outlet, title, text, receipt));
-            told = true;
+            let id = *id.get_or_insert_with(|| self.engine.registry.next_id());
+            batch.push(&outlet.outbox, refusal(outlet, id, title, text, receipt));
         }
-        told
+        id.is_some()
     }
 
-    /// The token is about to end.
-    pub(super) fn warn_of_token(&self, batch: &mut Batch) {
-        let headers = [("content-type", "application/json")];
+    /// The token is about to end: a fresh one is due by SEND to `/app/token`.
+    pub(super) fn warn_of_token(&self, now: Instant, batch: &mut Batch) {
         for outlet in self.errors_outlets() {
-            let id = format!("t{}", self.engine.registry.next_id());
-            batch.push(&outlet.outbox, outlet::single(outlet, ERRORS, &id, &headers, TOKEN_EVENT));
+            batch.push(&outlet.outbox, self.token_event(outlet, now));
         }
+    }
+
+    fn token_event(&self, outlet: &Outlet, now: Instant) -> bytes::Bytes {
+        let id = format!("t{}", self.engine.registry.next_id());
+        let seconds = self.lifetime.token_seconds(now);
+        let event = format!(r#"{{"type":"token","expiresInSeconds":{seconds}}}"#);
+        outlet::single(outlet, ERRORS, &id, &[("content-type", "application/json")], event.as_bytes())
     }
 }
 
-/// A fresh token is due within a minute, by SEND to `/app/token`.
-const TOKEN_EVENT: &[u8] = br#"{"type":"token","expiresInSeconds":60}"#;
-
-fn refusal(outlet: &Outlet, title: &str, text: &str, receipt: Option<&str>) -> bytes::Bytes {
+fn refusal(outlet: &Outlet, id: u64, title: &str, text: &str, receipt: Option<&str>) -> bytes::Bytes {
     let mut headers = vec![("message", title), ("content-type", "text/plain")];
     headers.extend(receipt.map(|id| ("receipt-id", id)));
-    outlet::single(outlet, ERRORS, receipt.unwrap_or("refusal"), &headers, text.as_bytes())
+    outlet::single(outlet, ERRORS, &format!("r{id}"), &headers, text.as_bytes())
 }
 
 /// The way to answer a client later, from wherever its request was done.
 struct Reply {
     outbox: Arc<crate::connection::Outbox>,
     errors: Vec<Outlet>,
+    /// Names what is told to `errors`.
+    id: u64,
 }
 
 impl Reply {
@@ -383,7 +393,13 @@ impl Reply {
             }
             (Err(error), receipt) => {
                 for outlet in &self.errors {
-                    self.outbox.push_for_task(refusal(outlet, "try again", &error.to_string(), receipt));
+                    self.outbox.push_for_task(refusal(
+                        outlet,
+                        self.id,
+                        "try again",
+                        &error.to_string(),
+                        receipt,
+                    ));
                 }
             }
         }

@@ -41,6 +41,17 @@ impl Lifetime {
         self.token_ends = Some(ends);
         self.warn_at = ends.checked_sub(TOKEN_WARNING);
     }
+
+    /// Whether the moment has passed to tell that the token is about to end.
+    pub(super) fn was_warned(&self) -> bool {
+        self.token_ends.is_some() && self.warn_at.is_none()
+    }
+
+    /// What is left of the token's life, begun seconds included.
+    pub(super) fn token_seconds(&self, now: Instant) -> u64 {
+        let left = self.token_ends.map(|ends| ends.saturating_duration_since(now)).unwrap_or_default();
+        left.as_secs() + u64::from(left.subsec_nanos() > 0)
+    }
 }
 
 impl Connection {
@@ -73,7 +84,7 @@ impl Connection {
                 self.outbox.close(CloseReason::TokenExpired);
             } else if passed(self.lifetime.warn_at) {
                 self.lifetime.warn_at = None;
-                self.warn_of_token(&mut Batch::default());
+                self.warn_of_token(now, &mut Batch::default());
             }
             match self.session.due(now, self.outbox.last_write()) {
                 Due::Nothing => {}
