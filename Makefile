@@ -37,6 +37,11 @@ clients: tools ## Test with client libraries that others wrote: JavaScript, Pyth
 	@cargo build --package moyiza
 	@node chat-engine/clients/run.mjs
 
+.PHONY: bench
+bench: tools web ## Run the benchmarks, and hold the engine against the least that this machine could do
+	@cargo bench --package benches
+	@benches/compare.sh
+
 .PHONY: web
 web: web/dist/index.html ## Build the web page
 
