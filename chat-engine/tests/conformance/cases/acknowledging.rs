@@ -180,6 +180,16 @@ pub(crate) fn ack_needs_its_headers(stage: &Stage) {
     }
 }
 
+/// A message that came to somebody else, and after all of one's own, was not one's own.
+pub(crate) fn only_what_was_delivered_is_acknowledged(stage: &Stage) {
+    for command in answers(stage) {
+        let (_, mut listener, _, _) = delivered(stage, "client", 1);
+        let (_, _, _, of_another) = delivered(stage, "client", 1);
+        listener.say(&answer(stage, command, &of_another[0], ""));
+        listener.error();
+    }
+}
+
 pub(crate) fn there_is_nothing_to_acknowledge_in_auto(stage: &Stage) {
     let (_, mut listener, _, messages) = delivered(stage, "auto", 1);
     let id = messages[0].raw("message-id");

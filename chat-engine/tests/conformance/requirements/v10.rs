@@ -72,6 +72,7 @@ crate::requirements::requirements! {
         PLAIN "With `ack:client` a message is not consumed before its ACK" [acknowledging::client_mode_waits_for_acks]
         PLAIN "ACK is cumulative (1.0 does not say; 1.1, which is compatible, does)" [acknowledging::client_mode_is_cumulative]
         PLAIN "`message-id` is required and matches that of the MESSAGE" [acknowledging::ack_needs_its_headers]
+        PLAIN "As above: a MESSAGE that was delivered" [acknowledging::only_what_was_delivered_is_acknowledged]
         PLAIN "`transaction` is optional" [acknowledging::an_ack_in_a_transaction_counts_when_it_commits]
         PLAIN "The ACK is then part of the transaction" [acknowledging::an_ack_in_an_aborted_transaction_does_not_count]
         PLAIN "`subscription`, which 1.1 requires, does no harm" [acknowledging::a_subscription_may_be_named_in_1_0]

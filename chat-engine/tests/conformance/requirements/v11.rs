@@ -127,6 +127,7 @@ crate::requirements::requirements! {
     "ACK" {
         PLAIN "A message is not consumed before its ACK or NACK" [acknowledging::client_mode_waits_for_acks]
         MUST "`message-id` is required and matches that of the MESSAGE" [acknowledging::ack_needs_its_headers]
+        MUST "As above: a MESSAGE that was delivered" [acknowledging::only_what_was_delivered_is_acknowledged]
         MUST "`subscription` is required and matches the `id` of the subscription" [acknowledging::ack_needs_its_headers]
         MAY "`transaction` is specified" [acknowledging::an_ack_in_a_transaction_counts_when_it_commits]
         SHOULD "The ACK is then part of the transaction" [acknowledging::an_ack_in_an_aborted_transaction_does_not_count]

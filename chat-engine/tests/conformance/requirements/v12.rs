@@ -180,6 +180,7 @@ crate::requirements::requirements! {
     "ACK" {
         PLAIN "A message is not consumed before its ACK" [acknowledging::client_mode_waits_for_acks]
         MUST "`id` is included and matches the `ack` of a MESSAGE" [acknowledging::ack_needs_its_headers]
+        MUST "As above: a MESSAGE that was delivered" [acknowledging::only_what_was_delivered_is_acknowledged]
         MAY "`transaction` is specified" [acknowledging::an_ack_in_a_transaction_counts_when_it_commits]
         SHOULD "The ACK is then part of the transaction" [acknowledging::an_ack_in_an_aborted_transaction_does_not_count]
         PLAIN "As above: the transaction is one in progress" [acknowledging::an_ack_needs_its_transaction]
