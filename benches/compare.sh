@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Holds an engine, as `moyiza run` has it, against the floor: `/topic` fan-out by turns, then the memory of idle
-# connections. Arguments go to `loadtest compare`, such as --rounds 5 --each-in-flight 1.
+# Looks at an engine, as `moyiza run` has it: the memory of 10,000 idle connections of a fresh instance, then
+# `/topic` fan-out against the floor by turns. Arguments go to `loadtest compare`, such as --rounds 5 --each-in-flight 1.
 #
 #   MOYIZA=path  another build of the launcher than this tree's release build
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Both ends of 10,000 connections are on this machine.
+ulimit -n "$(ulimit -Hn)"
 target=${CARGO_TARGET_DIR:-target}/release
 moyiza=${MOYIZA:-$target/moyiza}
 cargo build --release --quiet --package loadtest
@@ -32,8 +34,11 @@ done
 api=${line##* }
 url=$(node -e 'fetch(process.argv[1] + "/api/config").then((r) => r.json()).then((c) => console.log(c.engineUrl))' "$api")
 
-"$moyiza" seed --dir "$work/instance" --users 2000 --rooms 20 --out "$work/seed" >&2
-load=(--connections 2000 --rooms 20 --size 120 --tokens "$work/seed/tokens.txt"
+"$moyiza" seed --dir "$work/instance" --users 10000 --rooms 100 --out "$work/seed" >&2
+engine=(--url "$url" --server-pid "$server" --tokens "$work/seed/tokens.txt"
     --connect-header 'Authorization:Bearer {token}')
 
-"$target/loadtest" compare "${load[@]}" --url "$url" --server-pid "$server" "$@"
+echo "10,000 connections, subscribed, heart-beats on"
+"$target/loadtest" run "${engine[@]}" --connections 10000 --rooms 100 --duration 0 --hold 20s
+echo "fan-out, 2,000 connections in 20 rooms, texts of 120 bytes"
+"$target/loadtest" compare "${engine[@]}" --connections 2000 --rooms 20 --size 120 "$@"
