@@ -154,6 +154,9 @@ impl<S: Clone> Session<S> {
                 Ok(frame) => frame,
                 Err(error) => return Some(self.fail(error.into(), None)),
             };
+            if frame.is_some() {
+                self.deadlines.frame_ended();
+            }
             self.deadlines.mid_frame(self.decoder.is_mid_frame().then_some(now));
             let frame = frame?;
             let receipt = frame.headers.first("receipt").cloned();

@@ -43,8 +43,8 @@ pub(super) struct Deadlines {
 
 /// How late the server's timers may be.
 const TIMER_ERROR: Duration = Duration::from_millis(100);
-/// A connection that needs no heart-beats is looked at all the same, this often.
-const IDLE: Duration = Duration::from_hours(1);
+/// Longer than any connection lasts: for one that has nothing to wait for.
+const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
 
 impl Deadlines {
     pub(super) fn new(now: Instant, connect_timeout: Duration) -> Self {
@@ -62,8 +62,13 @@ impl Deadlines {
         self.last_read = now;
     }
 
-    /// Whether the beginning of a frame is there, seen now. A frame that ends and one that begins in the same piece
-    /// cannot be told apart: the second gets the first one's time, which is stricter by a piece.
+    /// A frame is complete. What is there behind it has time of its own, or else a client that sends without a pause
+    /// would be taken for one that never ends its frame.
+    pub(super) fn frame_ended(&mut self) {
+        self.mid_frame_since = None;
+    }
+
+    /// Whether the beginning of a frame is there, seen now.
     pub(super) fn mid_frame(&mut self, seen: Option<Instant>) {
         self.mid_frame_since = seen.map(|now| self.mid_frame_since.unwrap_or(now));
     }
@@ -97,7 +102,7 @@ impl Deadlines {
     pub(super) fn earliest(&self, settings: &SessionSettings, last_write: Instant) -> Instant {
         let all =
             [self.connect_by, self.frame_by(settings), self.expected_by(settings), self.beat_by(last_write)];
-        all.into_iter().flatten().min().unwrap_or(self.last_read + IDLE)
+        all.into_iter().flatten().min().unwrap_or(self.last_read + NEVER)
     }
 
     pub(super) fn due(&self, settings: &SessionSettings, now: Instant, last_write: Instant) -> Due {
