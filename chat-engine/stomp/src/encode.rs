@@ -4,9 +4,14 @@ use std::fmt::Write;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Command, Version, escape::escape_into, request::ACK_SEPARATOR};
+use crate::{
+    Command, Version,
+    escape::{escape_into, has_form},
+    request::ACK_SEPARATOR,
+};
 
-/// Appends a frame. A body brings its `content-length`, so that it may hold NULs.
+/// Appends a frame. A body brings its `content-length`, so that it may hold NULs. A header is left out if the version
+/// cannot express its name, as 1.0 cannot if there is a colon in it.
 pub fn encode<'a>(
     out: &mut BytesMut,
     version: Version,
@@ -25,6 +30,9 @@ pub fn encode<'a>(
 fn put_header(out: &mut BytesMut, version: Version, command: Command, name: &str, value: &str) {
     // CONNECTED is read before a version is agreed on: nothing in it may need escaping.
     let version = if command.is_escaped() { version } else { Version::V10 };
+    if !has_form(name, version) {
+        return;
+    }
     escape_into(out, name, version);
     out.put_u8(b':');
     escape_into(out, value, version);

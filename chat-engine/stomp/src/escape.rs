@@ -28,6 +28,13 @@ pub(crate) fn unescape(text: &str, version: Version) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(plain))
 }
 
+/// Whether a header's name can be written. Where it cannot, what is left of it could be the name of another header,
+/// one that is the server's to say.
+pub(crate) fn has_form(name: &str, version: Version) -> bool {
+    let none: &[u8] = if version == Version::V10 { b":\n\0" } else { b"\0" };
+    !name.is_empty() && !name.bytes().any(|byte| none.contains(&byte))
+}
+
 /// Appends a header's name or value. What the version cannot express is left out rather than let a header
 /// break the frame: NUL in every version, line feeds in 1.0. Before 1.2 a carriage return is an octet as others.
 pub(crate) fn escape_into(out: &mut BytesMut, text: &str, version: Version) {
