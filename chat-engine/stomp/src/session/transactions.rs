@@ -1,5 +1,6 @@
 //! What waits for COMMIT.
 
+use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::{SessionSettings, Violation};
@@ -60,7 +61,11 @@ impl Transactions {
         }
         transaction.bytes += bytes;
         match request {
-            Request::Send(send) => transaction.sends.push(send),
+            Request::Send(mut send) => {
+                // A slice would keep the whole piece of the stream that it came in, which nobody has counted.
+                send.body = Bytes::copy_from_slice(&send.body);
+                transaction.sends.push(send);
+            }
             Request::Acknowledge(acknowledgement) => transaction.acknowledgements.push(acknowledgement),
             _ => {}
         }
