@@ -96,6 +96,12 @@ impl Unacknowledged {
         }
     }
 
+    /// Whether this message waits for an answer.
+    pub fn waits_for(&self, message: u64) -> bool {
+        let at = self.delivered.binary_search_by_key(&message, |(id, _)| *id);
+        at.is_ok_and(|at| !self.delivered[at].1)
+    }
+
     /// How many messages wait for an answer.
     pub fn waiting(&self) -> usize {
         self.waiting

@@ -94,14 +94,15 @@ impl<S: Clone> Subscriptions<S> {
             }
             None => &self.0[..],
         };
-        for entry in candidates {
-            if let Some(unacknowledged) = &entry.unacknowledged
-                && let Ok(through) = unacknowledged.lock().answer(message, asked.negative)
-            {
-                return Ok(Answered { subscription: entry.data.clone(), through });
-            }
-        }
-        Err(not_delivered())
+        let noted = |entry: &Entry<S>| entry.unacknowledged.clone();
+        let waits = |entry: &&Entry<S>| noted(entry).is_some_and(|noted| noted.lock().waits_for(message));
+        let answer = |entry: &Entry<S>| {
+            let through = noted(entry)?.lock().answer(message, asked.negative).ok()?;
+            Some(Answered { subscription: entry.data.clone(), through })
+        };
+        // Where no subscription is named, one that waits for this comes before one that has had it.
+        let mut in_order = candidates.iter().find(waits).into_iter().chain(candidates);
+        in_order.find_map(answer).ok_or_else(not_delivered)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &S)> {
