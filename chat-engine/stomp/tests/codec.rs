@@ -1,22 +1,16 @@
-//! The codec against the specification's words, against itself, and against every way to cut its input.
+//! The codec against the specification's words.
 
 use bytes::BytesMut;
-use proptest::prelude::*;
 use stomp::{Command, DecodeError, Decoder, Frame, Limits, MessageTemplate, Version, encode};
 
-fn decode_all(decoder: &mut Decoder, pieces: &[&[u8]]) -> Result<Vec<Frame>, DecodeError> {
+fn decode(bytes: &[u8]) -> Result<Vec<Frame>, DecodeError> {
+    let mut decoder = Decoder::new(Limits::default());
+    decoder.push(bytes);
     let mut frames = Vec::new();
-    for piece in pieces {
-        decoder.push(piece);
-        while let Some(frame) = decoder.decode()? {
-            frames.push(frame);
-        }
+    while let Some(frame) = decoder.decode()? {
+        frames.push(frame);
     }
     Ok(frames)
-}
-
-fn decode(bytes: &[u8]) -> Result<Vec<Frame>, DecodeError> {
-    decode_all(&mut Decoder::new(Limits::default()), &[bytes])
 }
 
 #[test]
@@ -84,50 +78,4 @@ fn a_template_gives_the_frame_that_encode_gives() {
     let mut frame = BytesMut::new();
     template.write(&mut frame, Some("a:b"), None);
     assert_eq!(frame, expected);
-}
-
-prop_compose! {
-    fn frames()(frames in prop::collection::vec((
-        prop::sample::select(vec![Command::Send, Command::Message, Command::Connect, Command::Error]),
-        prop::collection::vec(("[a-z:\\\\\n\r가-힣]{1,8}", "[ -~\n\r:\\\\가-힣]{0,12}"), 0..4),
-        prop::collection::vec(any::<u8>(), 0..24),
-    ), 1..4)) -> Vec<(Command, Vec<(String, String)>, Vec<u8>)> { frames }
-}
-
-proptest! {
-    /// Encode, cut anywhere, decode: the same frames.
-    #[test]
-    fn any_split_gives_the_same_frames(frames in frames(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
-        let mut bytes = BytesMut::new();
-        for (command, headers, body) in &frames {
-            // CONNECT is unescaped: give it nothing to escape.
-            let plain = *command == Command::Connect;
-            let headers = headers.iter().filter(|_| !plain).map(|(name, value)| (&**name, &**value));
-            encode(&mut bytes, Version::V12, *command, headers, body);
-        }
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
-        cuts.extend([0, bytes.len()]);
-        cuts.sort_unstable();
-        let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-        let decoded = decode_all(&mut Decoder::new(Limits::default()), &pieces).unwrap();
-        prop_assert_eq!(decoded.len(), frames.len());
-        for (decoded, (command, headers, body)) in decoded.iter().zip(&frames) {
-            prop_assert_eq!(decoded.command, *command);
-            prop_assert_eq!(&decoded.body[..], &body[..]);
-            if *command != Command::Connect {
-                let sent: Vec<_> = decoded.headers.iter().filter(|(name, _)| *name != "content-length").collect();
-                let expected: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-                prop_assert_eq!(sent, expected);
-            }
-        }
-    }
-
-    /// Whatever comes, the decoder answers, and the answer does not depend on where it was cut.
-    #[test]
-    fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in any::<prop::sample::Index>()) {
-        let cut = cut.index(bytes.len() + 1).min(bytes.len());
-        let whole = decode(&bytes);
-        let split = decode_all(&mut Decoder::new(Limits::default()), &[&bytes[..cut], &bytes[cut..]]);
-        prop_assert_eq!(whole.is_err(), split.is_err());
-    }
 }
