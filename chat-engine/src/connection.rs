@@ -4,6 +4,7 @@
 mod close;
 pub(crate) mod door;
 pub(crate) mod echo;
+pub(crate) mod flusher;
 pub mod frames;
 mod outbox;
 pub(crate) mod outlet;

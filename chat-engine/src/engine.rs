@@ -11,7 +11,7 @@ use stomp::session::SessionSettings;
 
 use crate::{
     access::Access,
-    connection::{CloseReason, Rate, Registry, Timers, door::Door},
+    connection::{CloseReason, Rate, Registry, Timers, door::Door, flusher::Flushers},
     log::Log,
     membership::Memberships,
     shard::Shards,
@@ -28,6 +28,7 @@ pub(crate) struct Engine {
     pub(crate) max_connections_per_user: usize,
     pub(crate) door: Arc<Door>,
     pub(crate) timers: Arc<Timers>,
+    pub(crate) flushers: Flushers,
     pub(crate) access: Access,
     pub(crate) memberships: Memberships,
     pub(crate) registry: Registry,

@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{
     access::Access,
-    connection::{Rate, Registry, Timers, door::Door},
+    connection::{Rate, Registry, Timers, door::Door, flusher::Flushers},
     engine::{Counters, Engine},
     history::journal::Journal,
     log::{AppendError, Log},
@@ -151,7 +151,8 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
         settings.origins = default_origins(8080);
     }
     let setup = Setup::new(&settings, &common);
-    let (shards, receivers) = Shards::new(available_parallelism().map_or(1, usize::from));
+    let cores = available_parallelism().map_or(1, usize::from);
+    let (shards, receivers) = Shards::new(cores);
     let (journal, journal_task) = Journal::start(database.clone());
     let access = Access::load(database.clone()).await?;
     let memberships = Memberships::new(database.clone());
@@ -167,6 +168,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
             max_connections_per_user,
             door,
             timers: Timers::start(),
+            flushers: Flushers::start(cores),
             access,
             memberships,
             registry: Registry::default(),

@@ -211,10 +211,13 @@ struct Agreed {
 fn check_handshake(engine: &Engine, headers: &HeaderMap, protocol: Protocol) -> Result<Agreed, Box<Reply>> {
     let origins = &engine.settings.origins;
     let refuse = |status, reason| Err(Box::new(text(status, reason)));
-    let names = |name, token: &str| {
+    let any = |name, is: &dyn Fn(&str) -> bool| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
+        values.flat_map(|value| value.split(',')).any(|value| is(value.trim()))
     };
+    let names = |name, token: &str| any(name, &|value| value.eq_ignore_ascii_case(token));
+    // A sub-protocol is answered as it was offered (RFC 6455 §4.2.2): case matters.
+    let offers = |name, token: &str| any(name, &|value| value == token);
     if !names(header::UPGRADE, "websocket") || !names(header::CONNECTION, "upgrade") {
         let mut response = text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket\n");
         response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -225,11 +228,11 @@ fn check_handshake(engine: &Engine, headers: &HeaderMap, protocol: Protocol) -> 
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return Err(Box::new(response));
     }
-    // Absent is not a browser.
+    // Absent is not a browser. Clients that are not browsers send the engine's own, and a page that is served under
+    // the engine's own name is at home: neither is another site's.
     if let Some(origin) = headers.get(header::ORIGIN) {
-        let allowed =
-            |origin: &HeaderValue| origins.iter().any(|known| known == "*" || known.as_bytes() == origin);
-        if !allowed(origin) {
+        let known = origins.iter().any(|known| known == "*" || known.as_bytes() == origin);
+        if !known && !is_same_origin(origin, headers.get(header::HOST)) {
             return refuse(StatusCode::FORBIDDEN, "this Origin is not allowed (MOYIZA_ORIGINS)\n");
         }
     }
@@ -244,7 +247,7 @@ fn check_handshake(engine: &Engine, headers: &HeaderMap, protocol: Protocol) -> 
         Protocol::Echo => None,
         Protocol::Stomp => {
             let offered = headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL);
-            let known = |v: &Version| names(header::SEC_WEBSOCKET_PROTOCOL, v.subprotocol());
+            let known = |version: &Version| offers(header::SEC_WEBSOCKET_PROTOCOL, version.subprotocol());
             let version = Version::ALL.into_iter().find(known);
             if offered && version.is_none() {
                 return refuse(
@@ -261,5 +264,39 @@ fn check_handshake(engine: &Engine, headers: &HeaderMap, protocol: Protocol) -> 
     match HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
         Ok(accept) => Ok(Agreed { accept, version, deflate }),
         Err(_) => refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not one\n"),
+    }
+}
+
+/// Whether a page of `origin` was fetched from where this request goes (RFC 6454 §5). The scheme's default port may
+/// be left out.
+fn is_same_origin(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    let text = |value: &HeaderValue| value.to_str().map(str::to_ascii_lowercase).ok();
+    let (Some(origin), Some(host)) = (text(origin), host.and_then(text)) else { return false };
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default_port = match scheme {
+        "http" | "ws" => ":80",
+        "https" | "wss" => ":443",
+        _ => return false,
+    };
+    let without_port = |name: &str| name.strip_suffix(default_port).unwrap_or(name).to_owned();
+    without_port(authority) == without_port(&host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_engines_own_name_and_port_are_the_same_origin() {
+        let same = |origin, host| {
+            is_same_origin(&HeaderValue::from_static(origin), Some(&HeaderValue::from_static(host)))
+        };
+        assert!(same("http://127.0.0.1:8081", "127.0.0.1:8081"));
+        assert!(same("https://Chat.example", "chat.example:443"));
+        assert!(!same("http://127.0.0.1:8080", "127.0.0.1:8081"));
+        assert!(!same("https://evil.example", "chat.example"));
+        assert!(!same("https://chat.example:8443", "chat.example"));
+        assert!(!same("null", "null"));
+        assert!(!is_same_origin(&HeaderValue::from_static("http://a"), None));
     }
 }

@@ -129,7 +129,7 @@ pub struct EngineLimits {
     #[arg(long, env = "MOYIZA_MAX_MESSAGE_BYTES", default_value_t = 16_777_216)]
     pub max_message_bytes: usize,
     /// The longest STOMP frame accepted, in bytes
-    #[arg(long, env = "MOYIZA_MAX_FRAME_BYTES", default_value_t = 65_536)]
+    #[arg(long, env = "MOYIZA_MAX_FRAME_BYTES", default_value_t = 2_097_152)]
     pub max_frame_bytes: usize,
     /// The longest command with all headers of a STOMP frame, in bytes
     #[arg(long, env = "MOYIZA_MAX_HEADER_BYTES", default_value_t = 8_192)]

@@ -36,9 +36,10 @@ pub(crate) async fn serve(engine: &Engine, upgraded: Upgraded) {
     let (reader, writer) = socket.into_split();
     // A message waits whole.
     let max_queued = engine.settings.limits.max_queued_bytes.max(max_message.saturating_add(HEADER));
-    let outbox = Arc::new(Outbox::new(writer, max_queued, deflate));
+    let id = engine.registry.next_connection();
+    let outbox = Arc::new(Outbox::new(writer, engine.flushers.of(id), max_queued, deflate));
     let receiver = Receiver::new(Role::Server, Limits { message_bytes: max_message }, deflate);
-    let id = engine.registry.open(&outbox);
+    engine.registry.open(id, &outbox);
     let mut echo = Echo {
         transport: Transport::new(reader, receiver, early),
         outbox: outbox.clone(),
@@ -57,7 +58,7 @@ impl Echo {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.outbox.register(context);
         loop {
-            self.outbox.flush();
+            while self.outbox.flush() {}
             let standing = self.outbox.standing();
             if standing.socket == SocketState::Gone
                 || (standing.drained && standing.closing == Some(CloseReason::PeerClosed))

@@ -23,9 +23,10 @@ pub(crate) fn receipt(version: Version, receipt_id: &str, seq: Option<Seq>) -> B
 pub(super) fn connected(version: Version, user: UserId, id: ConnectionId, heart_beat: HeartBeat) -> Bytes {
     let server = concat!("moyiza/", env!("CARGO_PKG_VERSION"));
     let (user, session, heart_beat) = (user.to_string(), id.0.to_string(), heart_beat.to_string());
-    let mut headers = vec![("server", server), ("session", &session), ("user-name", &user)];
+    let mut headers =
+        vec![("version", version.as_str()), ("server", server), ("session", &session), ("user-name", &user)];
     if version > Version::V10 {
-        headers.extend([("version", version.as_str()), ("heart-beat", &heart_beat)]);
+        headers.push(("heart-beat", &heart_beat));
     }
     write(version, Command::Connected, headers, b"")
 }

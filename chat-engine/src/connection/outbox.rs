@@ -1,9 +1,8 @@
 //! A connection's way out: its queue, and the socket that it empties into.
 //!
-//! Whoever has frames for many clients queues them all and then [`flush`](Outbox::flush)es each connection once: all
-//! that is due leaves in one write, on the thread that has it, and no task is woken for it. Only what the socket does
-//! not take at once is left to the connection's own task. Measured against waking the task for every delivery in
-//! docs/performance.md.
+//! Whoever has frames for many clients queues them in a [`Batch`] and hands the connections to their
+//! [flushers](super::flusher): all that is due leaves in one write, and no task is woken for it. Only what the socket
+//! does not take at once is left to the connection's own task.
 
 use std::{
     collections::VecDeque,
@@ -27,7 +26,9 @@ use tokio::net::{TcpStream, tcp::OwnedWriteHalf};
 use websocket::Deflate;
 
 use super::{
-    CloseReason, frames,
+    CloseReason,
+    flusher::Flusher,
+    frames,
     queue::{Outgoing, Queue, advance},
 };
 use crate::room::SubscriberId;
@@ -41,6 +42,7 @@ pub struct Outbox {
     state: Mutex<State>,
     task: AtomicWaker,
     socket: OwnedWriteHalf,
+    flusher: Arc<Flusher>,
     max_bytes: usize,
     deflate: Option<Deflate>,
     version: OnceLock<Version>,
@@ -95,21 +97,32 @@ pub(super) struct Standing {
     pub(super) settled: bool,
 }
 
-/// Connections that have something to write, gathered while frames are queued and written when it is dropped.
+/// Connections that have something to write, gathered while frames are queued. When it is dropped they are handed to
+/// their flushers.
 #[derive(Debug, Default)]
 pub struct Batch(Vec<Arc<Outbox>>);
 
 impl Batch {
-    /// Queues a frame for a connection that is written to when the batch is dropped.
+    /// Queues a frame for a connection.
     pub fn push(&mut self, outbox: &Arc<Outbox>, outgoing: impl Into<Outgoing>) {
         if outbox.push(outgoing.into()) {
             self.0.push(outbox.clone());
         }
     }
 
-    /// Writes what was queued.
+    /// Hands over what was gathered.
     pub fn flush(&mut self) {
-        self.0.drain(..).for_each(|outbox| outbox.flush());
+        let mut idle = Vec::new();
+        for outbox in self.0.drain(..) {
+            let flusher = outbox.flusher.clone();
+            if flusher.add(outbox) {
+                idle.push(flusher);
+            }
+        }
+        // Only now: they would find half of it.
+        for flusher in idle {
+            flusher.wake();
+        }
     }
 }
 
@@ -131,11 +144,17 @@ fn milliseconds_now() -> u64 {
 
 impl Outbox {
     /// A queue of at most `max_bytes` before `socket`.
-    pub(crate) fn new(socket: OwnedWriteHalf, max_bytes: usize, deflate: Option<Deflate>) -> Self {
+    pub(super) fn new(
+        socket: OwnedWriteHalf,
+        flusher: Arc<Flusher>,
+        max_bytes: usize,
+        deflate: Option<Deflate>,
+    ) -> Self {
         Self {
             state: Mutex::default(),
             task: AtomicWaker::new(),
             socket,
+            flusher,
             max_bytes,
             deflate,
             version: OnceLock::new(),
@@ -229,29 +248,32 @@ impl Outbox {
         self.task.wake();
     }
 
-    /// Writes what is queued, until the socket takes no more. Never waits: what is left is the task's.
-    pub fn flush(&self) {
+    /// Writes what is queued, until the socket takes no more. Never waits: what is left is the task's. Whether more was
+    /// queued meanwhile.
+    pub fn flush(&self) -> bool {
         let mut state = self.state.lock();
-        // Who writes now looks again before it ends.
-        while !state.writing && state.socket == SocketState::Open && !state.queue.is_empty() {
-            state.writing = true;
-            let mut frames = state.queue.take();
-            let mut begun = state.begun;
-            drop(state);
-            let (written, socket) = self.write(&mut frames, &mut begun);
-            state = self.state.lock();
-            if state.closing == Some(CloseReason::TooSlow) {
-                // Found too slow while this was being written.
-                state.queue.abandon(&mut frames, begun);
-            }
-            state.queue.put_back(frames, written);
-            state.begun = begun;
-            state.writing = false;
-            state.socket = socket;
-            if socket != SocketState::Open || state.closing.is_some() {
-                self.task.wake();
-            }
+        // Who writes now learns that there is more.
+        if state.writing || state.socket != SocketState::Open || state.queue.is_empty() {
+            return false;
         }
+        state.writing = true;
+        let mut frames = state.queue.take();
+        let mut begun = state.begun;
+        drop(state);
+        let (written, socket) = self.write(&mut frames, &mut begun);
+        let mut state = self.state.lock();
+        if state.closing == Some(CloseReason::TooSlow) {
+            // Found too slow while this was being written.
+            state.queue.abandon(&mut frames, begun);
+        }
+        state.queue.put_back(frames, written);
+        state.begun = begun;
+        state.writing = false;
+        state.socket = socket;
+        if socket != SocketState::Open || state.closing.is_some() {
+            self.task.wake();
+        }
+        socket == SocketState::Open && !state.queue.is_empty()
     }
 
     /// Writes `frames` until the socket takes no more: how many bytes it took, and how it is now.
@@ -316,7 +338,7 @@ impl Outbox {
                 state.socket = SocketState::Open;
             }
         }
-        self.flush();
+        while self.flush() {}
     }
 
     /// Something is being done for the client, until the result is dropped.

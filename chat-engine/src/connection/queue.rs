@@ -36,9 +36,10 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Queues a frame unless more than `limit` bytes would wait; whether it did.
+    /// Queues a frame unless more than `limit` bytes would wait; whether it did. One frame may wait however long it
+    /// is.
     pub(super) fn push(&mut self, outgoing: Outgoing, limit: usize) -> bool {
-        if self.bytes + outgoing.frame.len() > limit {
+        if self.bytes > 0 && self.bytes + outgoing.frame.len() > limit {
             self.give_up(outgoing.mark);
             return false;
         }

@@ -24,16 +24,19 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A number for a new connection, or for one of its subscriptions.
+    /// A number for a subscription.
     pub(super) fn next_id(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// A number for a new connection.
+    pub(super) fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.next_id())
+    }
+
     /// A new connection.
-    pub(super) fn open(&self, outbox: &Arc<Outbox>) -> ConnectionId {
-        let id = ConnectionId(self.next_id());
+    pub(super) fn open(&self, id: ConnectionId, outbox: &Arc<Outbox>) {
         self.connections.insert(id, outbox.clone());
-        id
     }
 
     /// A connection said who it is; false if `limit` of the same person are there already.

@@ -99,8 +99,10 @@ pub(crate) async fn serve(engine: Arc<Engine>, upgraded: Upgraded) {
     let Upgraded { socket, early, version, deflate, seat } = upgraded;
     let settings = &engine.settings;
     let (reader, writer) = socket.into_split();
-    let outbox = Arc::new(Outbox::new(writer, settings.limits.max_queued_bytes, deflate));
-    let id = engine.registry.open(&outbox);
+    let id = engine.registry.next_connection();
+    let max_queued = settings.limits.max_queued_bytes;
+    let outbox = Arc::new(Outbox::new(writer, engine.flushers.of(id), max_queued, deflate));
+    engine.registry.open(id, &outbox);
     let limits = Limits { message_bytes: settings.limits.max_message_bytes };
     let now = Instant::now();
     let mut connection = Connection {
@@ -131,7 +133,7 @@ impl Connection {
             self.engine.counters.panics.fetch_add(1, Ordering::Relaxed);
             tracing::error!(connection = self.id.0, "a panic ended a connection");
             self.outbox.close(CloseReason::Internal);
-            self.outbox.flush();
+            while self.outbox.flush() {}
             Poll::Ready(())
         })
     }
@@ -140,7 +142,7 @@ impl Connection {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.outbox.register(context);
         loop {
-            self.outbox.flush();
+            while self.outbox.flush() {}
             let standing = self.outbox.standing();
             if standing.socket == SocketState::Gone {
                 return Poll::Ready(());

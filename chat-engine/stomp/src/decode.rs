@@ -102,6 +102,11 @@ impl Decoder {
         self.version = Some(version);
     }
 
+    /// What the peer may send from here on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Takes a piece of the stream.
     pub fn push(&mut self, piece: &[u8]) {
         let piece = if self.buffer.is_empty() { skip_line_ends(piece) } else { piece };

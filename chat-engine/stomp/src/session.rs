@@ -111,7 +111,10 @@ struct Connected<S> {
 impl<S: Clone> Session<S> {
     /// A connection that begins now. `sub_protocol` is the version that the transport's handshake agreed on.
     pub fn new(settings: Arc<SessionSettings>, sub_protocol: Option<Version>, now: Instant) -> Self {
-        let decoder = Decoder::new(settings.limits);
+        // CONNECT has no body: who has not been let in is given no room for one.
+        let limits = settings.limits;
+        let frame_bytes = limits.frame_bytes.min(limits.header_bytes + 1);
+        let decoder = Decoder::new(Limits { frame_bytes, ..limits });
         let deadlines = Deadlines::new(now, settings.connect_timeout);
         Self { settings, decoder, phase: Phase::Opening, sub_protocol, deadlines, over: false }
     }
@@ -175,6 +178,7 @@ impl<S: Clone> Session<S> {
             return self.version().unwrap_or(Version::V10);
         };
         self.decoder.set_version(version);
+        self.decoder.set_limits(self.settings.limits);
         self.deadlines.connected(now, &self.settings, heart_beat);
         self.phase = Phase::Connected(Box::new(Connected {
             version,

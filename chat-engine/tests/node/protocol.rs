@@ -52,10 +52,10 @@ async fn a_frame_beyond_the_limit_is_refused_and_not_reset(world: &World) {
     let anna = world.person().await;
     let room = world.room(&[&anna]).await;
     let mut client = world.connect(&anna).await;
-    client.send_raw(&format!("SEND\ndestination:/app/chat/{room}\n\n{}\0", "x".repeat(300_000))).await;
+    client.send_raw(&format!("SEND\ndestination:/app/chat/{room}\n\n{}\0", "x".repeat(3_000_000))).await;
     let (title, text) = client.expect_only_error().await;
     assert_eq!(title, "frame too long");
-    assert!(text.contains("longer") && text.contains("65536"), "{text}");
+    assert!(text.contains("longer") && text.contains("2097152"), "{text}");
 }
 
 async fn a_close_is_answered(world: &World) {

@@ -4,6 +4,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::connection::{ConnectionId, flusher::Flushers};
 
 const ID: SubscriberId = SubscriberId(1);
 
@@ -14,7 +15,8 @@ async fn pair(max_bytes: usize) -> (Arc<Outbox>, TcpStream, tokio::net::tcp::Own
     let (socket, _) = listener.accept().await.unwrap();
     socket.writable().await.unwrap();
     let (reader, writer) = socket.into_split();
-    (Arc::new(Outbox::new(writer, max_bytes, None)), client, reader)
+    let flusher = Flushers::start(1).of(ConnectionId(0));
+    (Arc::new(Outbox::new(writer, flusher, max_bytes, None)), client, reader)
 }
 
 fn marked(byte: u8, length: usize, seq: i64) -> Outgoing {
@@ -26,7 +28,7 @@ fn marked(byte: u8, length: usize, seq: i64) -> Outgoing {
 fn fill(outbox: &Outbox) {
     while outbox.standing().socket == SocketState::Open {
         assert!(outbox.push(marked(b'x', 10_000, 1)));
-        outbox.flush();
+        while outbox.flush() {}
     }
 }
 
@@ -52,7 +54,7 @@ async fn closing_comes_after_what_is_queued_and_the_first_reason_stands() {
     outbox.close(CloseReason::GoingAway);
     outbox.close(CloseReason::TokenExpired);
     assert!(!outbox.push(marked(b'y', 5, 2)));
-    outbox.flush();
+    while outbox.flush() {}
     outbox.end();
     let mut read = Vec::new();
     client.read_to_end(&mut read).await.unwrap();
@@ -92,11 +94,11 @@ async fn a_peer_that_is_gone_is_noticed() {
     let (outbox, client, _reader) = pair(1 << 20).await;
     // Unread bytes make its close a reset.
     let _ = outbox.push(marked(b'x', 10, 1));
-    outbox.flush();
+    while outbox.flush() {}
     drop(client);
     while outbox.standing().socket != SocketState::Gone {
         let _ = outbox.push(marked(b'x', 10, 2));
-        outbox.flush();
+        while outbox.flush() {}
         tokio::task::yield_now().await;
     }
 }
