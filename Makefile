@@ -42,6 +42,10 @@ bench: tools web ## Run the benchmarks, and hold the engine against the least th
 	@cargo bench --package benches
 	@benches/compare.sh
 
+.PHONY: fuzz
+fuzz: tools ## Attack the protocol crates, FUZZ_RUNS times each target
+	@chat-engine/fuzz/run.sh --runs "$(or $(FUZZ_RUNS),10000000)"
+
 .PHONY: web
 web: web/dist/index.html ## Build the web page
 

@@ -2,7 +2,7 @@
 # Runs every check, whatever the ones before said, and ends with a line that counts.
 #
 #   --quick  leaves out what needs Java (tests with `kafka` or `cluster` in their names, the end-to-end test's
-#            cluster mode)
+#            cluster mode), and fuzzing
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -58,6 +58,11 @@ rust_tests() {
             cargo test --workspace --no-fail-fast -- "${tests[@]}" 2>&1 | tee "$reports/rust"
 }
 
+# A line for each target.
+fuzzing() {
+    chat-engine/fuzz/run.sh --seconds 60 | tee "$reports/fuzz"
+}
+
 web_tests() {
     (cd web && npm test -- --reporter=default --reporter=json --outputFile="$reports/web.json")
 }
@@ -99,6 +104,16 @@ read -r sum_passed sum_failed < <(awk '
     /^test result:/ { passed += $4; failed += $6 }
     END { print passed + 0, failed + 0 }' "$reports/rust" 2>/dev/null || echo 0 0)
 count "$ok" "$sum_passed" "$sum_failed"
+
+if [[ ! $quick ]]; then
+    ok=yes
+    step "fuzzing, a minute each target" fuzzing || ok=no
+    read -r sum_passed sum_failed < <(awk '
+        /^fuzzed .*: passed/ { passed++ }
+        /^fuzzed .*: FAILED/ { failed++ }
+        END { print passed + 0, failed + 0 }' "$reports/fuzz" 2>/dev/null || echo 0 0)
+    count "$ok" "$sum_passed" "$sum_failed"
+fi
 
 ok=yes
 step "web tests" web_tests || ok=no
