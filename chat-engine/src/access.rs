@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use shared::{
     SessionId, signing,
     token::{Claims, LONGEST_TOKEN_LIFETIME, TokenError, Verifier},
 };
 use sqlx::PgPool;
+use tokio::sync::Mutex;
 
 /// Between two look-ups of the key set: forged key names must not become queries.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
@@ -61,7 +62,10 @@ impl Access {
         let token = token.ok_or(AccessError::Missing)?;
         let first = self.verifier.read().verify(token);
         let claims = match first {
-            Err(TokenError::UnknownKey(_)) if self.reload().await => self.verifier.read().verify(token)?,
+            Err(TokenError::UnknownKey(_)) => {
+                self.reload().await;
+                self.verifier.read().verify(token)?
+            }
             other => other?,
         };
         if self.is_revoked(claims.sid) { Err(AccessError::Revoked) } else { Ok(claims) }
@@ -81,25 +85,17 @@ impl Access {
         self.revoked.contains_key(&session)
     }
 
-    /// Fetches the key set again, not too often; whether it was fetched.
-    async fn reload(&self) -> bool {
-        {
-            let mut reloaded = self.reloaded.lock();
-            // The first signer may make the first key after this node has started: no waiting for an empty set.
-            if reloaded.elapsed() < RELOAD_INTERVAL && !self.verifier.read().is_empty() {
-                return false;
-            }
-            *reloaded = Instant::now();
+    /// Fetches the key set again, not too often. Whoever comes while it is on its way waits for it.
+    async fn reload(&self) {
+        let mut reloaded = self.reloaded.lock().await;
+        // The first signer may make the first key after this node has started: no waiting for an empty set.
+        if reloaded.elapsed() < RELOAD_INTERVAL && !self.verifier.read().is_empty() {
+            return;
         }
         match signing::verifier(&self.pool).await {
-            Ok(verifier) => {
-                *self.verifier.write() = verifier;
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the key set cannot be loaded");
-                false
-            }
+            Ok(verifier) => *self.verifier.write() = verifier,
+            Err(error) => tracing::warn!(%error, "the key set cannot be loaded"),
         }
+        *reloaded = Instant::now();
     }
 }

@@ -14,6 +14,7 @@ use hyper::{
     header::{self, HeaderValue},
     server::conn::http1,
     service::service_fn,
+    upgrade,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
@@ -102,8 +103,10 @@ async fn serve_http(
 
 fn respond(engine: &Arc<Engine>, visitor: &mut Option<Visitor>, request: Request<Incoming>) -> Reply {
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/ws" | "/chat/connect") => upgrade(engine, visitor, request, Protocol::Stomp),
-        (&Method::GET, "/echo") if engine.development => upgrade(engine, visitor, request, Protocol::Echo),
+        (&Method::GET, "/ws" | "/chat/connect") => open_web_socket(engine, visitor, request, Protocol::Stomp),
+        (&Method::GET, "/echo") if engine.development => {
+            open_web_socket(engine, visitor, request, Protocol::Echo)
+        }
         (&Method::GET, "/metrics") => text(StatusCode::OK, engine.metrics()),
         (&Method::GET, "/livez") => text(StatusCode::OK, "ok\n"),
         (&Method::GET, "/readyz") => {
@@ -139,7 +142,7 @@ enum Protocol {
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// The handshake of RFC 6455 §4.2.
-fn upgrade(
+fn open_web_socket(
     engine: &Arc<Engine>,
     visitor: &mut Option<Visitor>,
     mut request: Request<Incoming>,
@@ -156,15 +159,12 @@ fn upgrade(
     };
     // A connection is upgraded once; after that no request is read from it.
     let Some((seat, open)) = seat else { return text(StatusCode::BAD_REQUEST, "upgraded already\n") };
-    let upgraded = hyper::upgrade::on(&mut request);
+    let upgraded = upgrade::on(&mut request);
     let engine = engine.clone();
     let sub_protocol = version.map(|version| HeaderValue::from_static(version.subprotocol()));
     let extensions = deflate.as_ref().and_then(|(_, answer)| HeaderValue::try_from(answer.as_str()).ok());
     tokio::spawn(async move {
-        let Ok(upgraded) = upgraded.await else { return };
-        // What hyper was given is what it gives back.
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-        let (socket, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        let Some((socket, early)) = upgraded.await.ok().and_then(beneath) else { return };
         let deflate = deflate.map(|(deflate, _)| deflate);
         let upgraded = Upgraded { socket, early, version, deflate, seat };
         match protocol {
@@ -182,6 +182,14 @@ fn upgrade(
     headers.extend(sub_protocol.map(|name| (header::SEC_WEBSOCKET_PROTOCOL, name)));
     headers.extend(extensions.map(|answer| (header::SEC_WEBSOCKET_EXTENSIONS, answer)));
     response
+}
+
+/// The socket beneath an upgraded connection, and what came behind the request. hyper's buffer, of which that is a
+/// part, must not live as long as the connection.
+fn beneath(upgraded: upgrade::Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+    // What hyper was given is what it gives back.
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
 fn turn_away(engine: &Engine, crowded: Crowded) -> Reply {

@@ -96,6 +96,16 @@ async fn forged_and_expired_tokens_do_not_connect(world: &World) {
     assert!(client.expect_only_error().await.1.starts_with("CONNECT needs an access token"));
 }
 
+async fn all_who_connect_at_once_know_the_first_key(world: &World) {
+    // The node started before there was a key.
+    let mut people = Vec::new();
+    for _ in 0..40 {
+        people.push(world.person().await);
+    }
+    let connects = people.iter().map(|person| world.connect(person));
+    futures_util::future::join_all(connects).await;
+}
+
 async fn a_revoked_session_is_closed_and_stays_out(world: &World) {
     let anna = world.person().await;
     let connected = world.connect(&anna).await;
@@ -141,6 +151,7 @@ crate::world::on_both_backends!(
     who_left_is_cut_off,
     forged_and_expired_tokens_do_not_connect,
     a_revoked_session_is_closed_and_stays_out,
+    all_who_connect_at_once_know_the_first_key,
     a_token_that_ends_ends_its_connection,
     only_known_pages_may_open_a_web_socket,
 );
