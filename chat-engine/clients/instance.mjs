@@ -46,6 +46,7 @@ export class Instance {
       MOYIZA_ENGINE_ADDR: `127.0.0.1:${engine}`,
       MOYIZA_DEVELOPMENT: 'true',
       MOYIZA_TOPICS: 'true',
+      MOYIZA_MAX_FRAME_BYTES: '65536',
       ...settings,
     };
     return instance;
