@@ -63,6 +63,8 @@ pub struct Decoder {
     version: Option<Version>,
     /// Pushed and not yet given out as a frame.
     buffer: BytesMut,
+    /// The buffer shares its memory with what was split off it.
+    shared: bool,
     progress: Progress,
 }
 
@@ -94,7 +96,7 @@ impl Decoder {
     /// A decoder that holds its peer to `limits`. Until [`set_version`](Self::set_version) it takes what any
     /// version allows: CR LF at the end of a line, and the escapes of 1.2.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, version: None, buffer: BytesMut::new(), progress: Progress::default() }
+        Self { limits, version: None, buffer: BytesMut::new(), shared: false, progress: Progress::default() }
     }
 
     /// The version agreed on, for the frames that follow.
@@ -121,16 +123,26 @@ impl Decoder {
         let line_ends = self.buffer.len() - skip_line_ends(&self.buffer).len();
         if self.progress.is_start() && line_ends > 0 {
             let _ = self.buffer.split_to(line_ends);
+            self.shared = true;
         }
         if self.buffer.is_empty() {
             // What was split off may live on; the room behind it is given back.
             self.buffer = BytesMut::new();
+            self.shared = false;
             return Ok(None);
         }
         let buffer = std::mem::take(&mut self.buffer);
         let body = self.search(&buffer);
         self.buffer = buffer;
-        Ok(body?.map(|body| self.take(body)))
+        if let Some(body) = body? {
+            return Ok(Some(self.take(body)));
+        }
+        if std::mem::take(&mut self.shared) {
+            // The piece may have been large: the beginning of a frame at its end would keep all of it. The next piece
+            // would have it copied in any case.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+        Ok(None)
     }
 
     /// Whether the beginning of a frame is there and its end is not.
@@ -184,6 +196,7 @@ impl Decoder {
         // `search` returns a range only behind a parsed head.
         let head = head.expect("a frame that was found has a head");
         let bytes = self.buffer.split_to(body.end + 1).freeze();
+        self.shared = true;
         Frame { command: head.command, headers: head.headers, body: bytes.slice(body) }
     }
 }

@@ -44,6 +44,17 @@ fn connect_is_not_unescaped() {
 }
 
 #[test]
+fn the_beginning_of_a_frame_does_not_hold_what_came_before_it() {
+    let mut decoder = Decoder::new(Limits::default());
+    decoder.push(b"SEND\ndestination:/a\n\nlarge\0\nSEND\ndest");
+    let frame = decoder.decode().unwrap().unwrap();
+    assert_eq!(decoder.decode(), Ok(None));
+    assert!(frame.body.is_unique(), "the whole piece is still held");
+    decoder.push(b"ination:/b\n\n\0");
+    assert_eq!(decoder.decode().unwrap().unwrap().headers.first("destination").unwrap(), "/b");
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     use DecodeError as E;
     let limits = Limits::default();
