@@ -113,6 +113,7 @@ impl Conversation {
         let mut did = Vec::new();
         while let Some(action) = self.session.poll(self.now) {
             let (what, receipt) = self.carry_out(action);
+            assert!(did.len() < 100, "{what}, again and again");
             did.push(receipt.map_or(what.clone(), |receipt| format!("{what}, receipt {receipt}")));
         }
         did

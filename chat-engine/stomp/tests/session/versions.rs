@@ -76,6 +76,7 @@ fn line_ends_and_escapes_are_those_of_the_version() {
     assert_eq!(said(Version::V12, crlf), "send /a x");
     assert!(said(Version::V11, crlf).starts_with("fail"));
     assert!(said(Version::V10, crlf).starts_with("fail"));
+    assert!(said(Version::V11, "SEND\ndestination:/a\n\r\nx\0").starts_with("fail"));
     // In 1.0 and 1.1 a carriage return is an octet as others.
     assert_eq!(said(Version::V11, "SEND\ndestination:/a\r\n\n\0"), "send /a\r ");
     let escaped_cr = "SEND\ndestination:/a\\r\n\n\0";
