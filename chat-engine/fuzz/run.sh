@@ -15,6 +15,7 @@ while (($#)); do
     case $1 in
     --seconds) bound=-max_total_time=$2 && shift ;;
     --runs) bound=-runs=$2 && shift ;;
+    -*) sed -n '2,/^set/s/^# \{0,1\}//p' "chat-engine/fuzz/run.sh" && exit 2 ;;
     *) targets+=("$1") ;;
     esac
     shift
