@@ -140,7 +140,6 @@ def connect():
         frames = Frames()
         connection.set_listener("frames", frames)
         made.append(connection)
-        connection.transport.start()
         token = token or person()[0]
         connection.connect(headers={"Authorization": f"Bearer {token}"}, wait=wait)
         return connection, frames

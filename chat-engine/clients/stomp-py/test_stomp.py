@@ -52,7 +52,6 @@ def test_passcode_and_both_first_commands(connect, by):
     other = stomp.WSConnection(
         [connection.transport.current_host_and_port], ws_path=connection.transport.ws_path
     )
-    other.transport.start()
     other.connect("anybody", person()[0], wait=True, with_connect_command=by == "CONNECT")
     assert other.is_connected()
     other.disconnect()
@@ -275,7 +274,6 @@ def test_reconnects_as_its_documentation_says(connect, line):
     connection, frames = connect(port=line.port, token=token)
     line.drop()
     assert frames.ends.get(timeout=PATIENCE) == "disconnected"
-    connection.transport.start()
     connection.connect(headers={"Authorization": f"Bearer {token}"}, wait=True)
     destination = topic()
     subscribe(connection, frames, destination)
