@@ -187,7 +187,7 @@ impl Outbox {
     /// closed: nothing is dropped silently.
     #[must_use = "the frame waits for a flush"]
     pub(super) fn push(&self, outgoing: Outgoing) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.lock_with_room(outgoing.frame.len());
         if state.closing.is_some() {
             state.queue.give_up(outgoing.mark);
             return false;
@@ -200,6 +200,26 @@ impl Outbox {
         drop(state);
         self.task.wake();
         false
+    }
+
+    /// Takes the lock when so many bytes may wait, or the client does not take what waits already. What a socket
+    /// would take and was not offered yet makes nobody slow, however much came at once.
+    fn lock_with_room(&self, length: usize) -> MutexGuard<'_, State> {
+        loop {
+            let state = self.state.lock();
+            let slow = state.closing.is_some() || state.socket != SocketState::Open;
+            if slow || state.queue.has_room(length, self.max_bytes) {
+                return state;
+            }
+            let written_elsewhere = state.writing;
+            drop(state);
+            if written_elsewhere {
+                // Without this lock, and without waiting for anything: it is over in microseconds.
+                std::thread::yield_now();
+            } else {
+                self.flush();
+            }
+        }
     }
 
     /// Queues a frame that the connection's task writes.
@@ -223,7 +243,8 @@ impl Outbox {
         state.closing = Some(reason);
         if reason == CloseReason::TooSlow {
             // It does not get what it could not take, only why, once it reads again.
-            let begun = state.begun;
+            // While somebody writes, what has begun is with them.
+            let begun = state.begun && !state.writing;
             state.queue.clear(begun);
         }
         if reason.has_error() {

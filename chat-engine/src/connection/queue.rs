@@ -36,10 +36,15 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// Whether a frame of so many bytes may wait, too.
+    pub(super) fn has_room(&self, length: usize, limit: usize) -> bool {
+        self.bytes == 0 || self.bytes + length <= limit
+    }
+
     /// Queues a frame unless more than `limit` bytes would wait; whether it did. One frame may wait however long it
     /// is.
     pub(super) fn push(&mut self, outgoing: Outgoing, limit: usize) -> bool {
-        if self.bytes > 0 && self.bytes + outgoing.frame.len() > limit {
+        if !self.has_room(outgoing.frame.len(), limit) {
             self.give_up(outgoing.mark);
             return false;
         }

@@ -41,10 +41,25 @@ async fn only_the_first_of_a_batch_needs_a_flush_and_all_leave_in_order() {
     }
     assert_eq!(batch.0.len(), 1);
     drop(batch);
+    // The flusher has ended with its node.
+    while outbox.flush() {}
     let mut read = [0; 6];
     client.read_exact(&mut read).await.unwrap();
     assert_eq!(&read, b"aabbcc");
     assert!(outbox.standing().drained);
+}
+
+#[tokio::test]
+async fn much_at_once_makes_nobody_slow() {
+    let (outbox, mut client, _reader) = pair(1_000).await;
+    let mut batch = Batch::default();
+    for _ in 0..100 {
+        batch.push(&outbox, marked(b'x', 400, 1));
+    }
+    assert!(!outbox.is_closing());
+    drop(batch);
+    while outbox.flush() {}
+    client.read_exact(&mut vec![0; 40_000]).await.unwrap();
 }
 
 #[tokio::test]
