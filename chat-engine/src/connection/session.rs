@@ -183,9 +183,13 @@ impl Connection {
 
     fn poll_read(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
         let Self { transport, session, outbox, .. } = self;
+        let mut message_ended = false;
         let read = transport.poll_read(context, |event| {
             match event {
-                Event::Data { bytes, .. } => session.receive(&bytes, now),
+                Event::Data { bytes, last, .. } => {
+                    session.receive(&bytes, now);
+                    message_ended |= last;
+                }
                 Event::Ping(payload) => {
                     session.heard(now);
                     let _ = outbox.push(websocket::pong(&payload).into());
@@ -199,6 +203,10 @@ impl Connection {
             true
         });
         let Poll::Ready(read) = read else { return Poll::Pending };
+        if message_ended {
+            // The next has time of its own, or else who sends without a pause would never end one.
+            self.session.waits_for_message(false, now);
+        }
         self.session.waits_for_message(self.transport.is_mid_message(), now);
         // What came before a violation or the end counts.
         self.work(now);
