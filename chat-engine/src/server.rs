@@ -205,6 +205,8 @@ fn turn_away(engine: &Engine, crowded: Crowded) -> Reply {
         ),
     };
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    // It found no place when it was accepted, and would find none when there is one.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
