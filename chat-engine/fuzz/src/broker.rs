@@ -22,7 +22,7 @@ static SETTINGS: LazyLock<Arc<SessionSettings>> = LazyLock::new(|| {
         subscriptions: 3,
         unacknowledged: 3,
         transactions: 2,
-        transaction_frames: 4,
+        transaction_frames: 2,
         transaction_bytes: 1500,
     })
 });
@@ -39,7 +39,7 @@ pub(crate) struct Broker {
     /// By the number that the session keeps for each.
     open: BTreeMap<u64, Option<SharedUnacknowledged>>,
     /// Subscriptions and messages so far.
-    numbers: u64,
+    pub(crate) numbers: u64,
     /// Bytes that could still become actions.
     received: usize,
     /// DISCONNECT, a violation, a deadline that passed or the peer's end.

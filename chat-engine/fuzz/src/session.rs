@@ -11,8 +11,8 @@ use crate::broker::Broker;
 enum Event<'a> {
     /// The client sends anything.
     Bytes(&'a [u8]),
-    /// The client sends a frame: its command, its headers, its body, and how much of it is lost.
-    Frame(u8, &'a [u8], &'a [u8], u8),
+    /// The client sends a frame.
+    Frame(Frame<'a>),
     /// All that came is done.
     Work { accept: bool },
     /// One thing is done.
@@ -25,8 +25,22 @@ enum Event<'a> {
     Heard,
     /// Tenths of a second pass.
     Wait(u16),
-    /// The connection is closed.
-    End,
+    /// The connection is closed, and another one is there.
+    Again,
+    /// The same, and who is there is let in at once; which version it speaks.
+    AgainConnected(u8),
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct Frame<'a> {
+    command: u8,
+    /// Chooses the values of the headers that it needs.
+    choice: u8,
+    /// Other headers, before those: they count.
+    headers: &'a [u8],
+    body: &'a [u8],
+    /// How much of its end does not come.
+    lost: u8,
 }
 
 const COMMANDS: [&str; 16] = [
@@ -71,8 +85,8 @@ pub fn session(attempt: &[u8]) {
     let sub_protocol = [None, Some(Version::V10), Some(Version::V11), Some(Version::V12)];
     let Ok(sub_protocol) = attempt.choose(&sub_protocol) else { return };
     let mut broker = Broker::new(*sub_protocol);
-    while let Ok(event) = Event::arbitrary(&mut attempt)
-        && !attempt.is_empty()
+    while !attempt.is_empty()
+        && let Ok(event) = Event::arbitrary(&mut attempt)
     {
         happen(&mut broker, event);
     }
@@ -82,10 +96,12 @@ pub fn session(attempt: &[u8]) {
 fn happen(broker: &mut Broker, event: Event<'_>) {
     match event {
         Event::Bytes(bytes) => broker.receive(bytes),
-        Event::Frame(command, headers, body, lost) => {
-            let frame = frame(command, headers, body);
+        Event::Frame(frame) => {
+            let bytes = frame.bytes(broker.numbers);
             // Mostly nothing is lost.
-            broker.receive(&frame[..frame.len() - usize::from(lost.saturating_sub(200)).min(frame.len())]);
+            broker.receive(
+                &bytes[..bytes.len() - usize::from(frame.lost.saturating_sub(200)).min(bytes.len())],
+            );
         }
         Event::Work { accept } => while broker.work(accept).is_some() {},
         Event::Step { accept } => {
@@ -95,16 +111,56 @@ fn happen(broker: &mut Broker, event: Event<'_>) {
         Event::Deliver(subscription, messages) => broker.deliver(subscription, messages),
         Event::Heard => broker.heard(),
         Event::Wait(tenths) => broker.wait(Duration::from_millis(u64::from(tenths) * 100)),
-        Event::End => broker.end(),
+        Event::Again => {
+            broker.end();
+            *broker = Broker::new(None);
+        }
+        Event::AgainConnected(choice) => {
+            broker.end();
+            *broker = Broker::new(None);
+            broker.receive(&Frame { command: 0, choice, headers: &[], body: &[], lost: 0 }.bytes(0));
+            assert!(broker.work(true).is_some());
+        }
     }
 }
 
-fn frame(command: u8, headers: &[u8], body: &[u8]) -> Vec<u8> {
-    let mut frame = format!("{}\n", COMMANDS[usize::from(command) % COMMANDS.len()]);
-    for byte in headers {
-        let (name, values) = HEADERS[usize::from(byte >> 4) % HEADERS.len()];
-        let value = values[usize::from(byte & 15) % values.len()];
-        frame.extend([name, ":", value, "\n"]);
+impl Frame<'_> {
+    fn bytes(self, last: u64) -> Vec<u8> {
+        let command = COMMANDS[usize::from(self.command) % COMMANDS.len()];
+        let mut frame = format!("{command}\n");
+        for byte in self.headers {
+            let (name, values) = HEADERS[usize::from(byte >> 4) % HEADERS.len()];
+            let value = values[usize::from(byte & 15) % values.len()];
+            frame.extend([name, ":", value, "\n"]);
+        }
+        frame += &needed(command, self.choice, last);
+        [frame.as_bytes(), b"\n", self.body, b"\0"].concat()
     }
-    [frame.as_bytes(), b"\n", body, b"\0"].concat()
+}
+
+/// The headers that make sense of a command: the numbers of messages are near the `last`.
+fn needed(command: &str, choice: u8, last: u64) -> String {
+    let name = ["a", "b", "c", "d"][usize::from(choice & 3)];
+    let other = choice >> 2;
+    match command {
+        "CONNECT" | "STOMP" => {
+            let version = ["1.2", "1.1", "1.0", "1.0,1.1,1.2"][usize::from(choice & 3)];
+            let beats = ["0,0", "10000,10000", "60000,5000", "0,10000"][usize::from(other & 3)];
+            format!("accept-version:{version}\nheart-beat:{beats}\n")
+        }
+        "SEND" if other & 1 == 0 => "destination:/topic/a\n".to_owned(),
+        "SEND" => format!("destination:/topic/a\ntransaction:{name}\n"),
+        "SUBSCRIBE" => {
+            let ack = ["auto", "client", "client-individual"][usize::from(other % 3)];
+            format!("id:{name}\ndestination:/topic/a\nack:{ack}\n")
+        }
+        "UNSUBSCRIBE" => format!("id:{name}\n"),
+        "ACK" | "NACK" => {
+            let number = last.saturating_sub(u64::from(other & 7));
+            let transaction = if other & 8 == 0 { "" } else { "transaction:a\n" };
+            format!("id:{number}@{name}\nsubscription:{name}\nmessage-id:{number}\n{transaction}")
+        }
+        "BEGIN" | "COMMIT" | "ABORT" => format!("transaction:{name}\n"),
+        _ => String::new(),
+    }
 }
