@@ -3,15 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumptions do")]
 
 mod access;
+mod attack;
 mod client;
 mod crash;
 mod durable;
+mod limits;
 mod load;
+mod peer;
 #[path = "../harness/people.rs"]
 mod people;
 mod protocol;
 mod reading;
 #[path = "../harness/settings.rs"]
 mod settings;
+mod slow;
 mod storm;
+mod token;
+mod topics;
 mod world;

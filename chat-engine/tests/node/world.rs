@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     client::{Client, PATIENCE},
     load::content,
+    peer::Peer,
     people,
     settings::settings,
 };
@@ -145,6 +146,12 @@ impl World {
         let nodes = self.nodes.lock();
         let node = person.id.get().unsigned_abs() % nodes.len() as u64;
         nodes.get(usize::try_from(node).unwrap()).expect("a node runs").addr()
+    }
+
+    /// Every node, in turn and for ever.
+    pub(crate) fn addrs(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+        let addrs: Vec<_> = self.nodes.lock().iter().map(Running::addr).collect();
+        addrs.into_iter().cycle()
     }
 
     /// Some node.
@@ -315,6 +322,26 @@ impl World {
         client.follow(room).await;
         client
     }
+}
+
+/// A metric of a node, by its name and labels; 0 for one that is not there.
+pub(crate) async fn metric(addr: SocketAddr, name: &str) -> u64 {
+    let mut peer = Peer::dial(addr).await;
+    peer.write(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await;
+    let metrics = peer.response().await.expect("a response");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map_or(0, |value| value.parse().expect("a number"))
+}
+
+/// Waits until a metric is as wanted: nobody announces it.
+pub(crate) async fn metric_becomes(addr: SocketAddr, name: &str, wanted: u64) {
+    let reached = async {
+        while metric(addr, name).await != wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, reached).await.is_ok();
+    assert!(in_time, "{name} is {} and not {wanted}", metric(addr, name).await);
 }
 
 fn meetup(room: i64) -> MeetupId {
