@@ -251,7 +251,12 @@ impl Outbox {
             let message = if reason.reconnect() { "reconnect" } else { "closed" };
             state.queue.push_unbounded(frames::error(self.version(), message, reason.text(), None).into());
         }
-        state.queue.push_unbounded(websocket::close(reason.code(), reason.text()).into());
+        let close = match reason {
+            // Which rule or limit it was: a client that breaks RFC 6455 may not look at an ERROR.
+            CloseReason::WebSocket(violation) => websocket::close(reason.code(), &violation.to_string()),
+            _ => websocket::close(reason.code(), reason.text()),
+        };
+        state.queue.push_unbounded(close.into());
     }
 
     /// Answers the peer's close, after what is queued (RFC 6455 §5.5.1).
