@@ -233,7 +233,10 @@ fn parse_head(bytes: &[u8], version: Option<Version>, limits: Limits) -> Result<
     let name = lines.next().unwrap_or_default();
     let command = Command::from_bytes(name.as_bytes())
         .ok_or_else(|| DecodeError::UnknownCommand(name.chars().take(32).collect()))?;
+    let padded = version == Some(Version::V10);
     let version = if command.is_escaped() { version.unwrap_or(Version::V12) } else { Version::V10 };
+    // 1.0's own examples pad values with spaces, and so do its clients.
+    let trim = |value| if padded { str::trim(value) } else { value };
     let mut headers = Headers::default();
     for line in lines.take_while(|line| !line.is_empty()) {
         if headers.len() == limits.headers {
@@ -253,7 +256,7 @@ fn parse_head(bytes: &[u8], version: Option<Version>, limits: Limits) -> Result<
         };
         headers.push(name, value);
     }
-    let content_length = match headers.first("content-length") {
+    let content_length = match headers.first("content-length").map(|value| trim(value)) {
         Some(value) if value.bytes().all(|byte| byte.is_ascii_digit()) => value.parse().ok(),
         Some(_) => None,
         None => return Ok(Head { command, headers, end, content_length: None }),

@@ -88,7 +88,7 @@ fn frame(version: Version, stream: &[u8]) -> Result<(Frame, &[u8]), End> {
     let escapes = if unescaped { Version::V10 } else { version };
     let headers = lines.iter().map(|line| header(escapes, line)).collect::<Option<Headers>>();
     let headers = headers.ok_or(End::Wrong)?;
-    let (body, rest) = body(&headers, rest)?;
+    let (body, rest) = body(version, &headers, rest)?;
     Ok((Frame { command: command.clone(), headers, body: body.to_vec() }, rest))
 }
 
@@ -124,9 +124,13 @@ fn unescape(version: Version, text: &str) -> Option<String> {
 }
 
 /// By the first `content-length`, or up to the first NUL.
-fn body<'a>(headers: &Headers, rest: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), End> {
-    let length = match headers.iter().find(|(name, _)| name == "content-length") {
-        Some((_, digits)) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+fn body<'a>(version: Version, headers: &Headers, rest: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), End> {
+    // The examples of 1.0 have spaces around values.
+    let trim =
+        |value: &'_ str| if version == Version::V10 { value.trim().to_owned() } else { value.to_owned() };
+    let first = headers.iter().find(|(name, _)| name == "content-length");
+    let length = match first.map(|(_, value)| trim(value)) {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             // A billion bytes are beyond every limit: they will never come.
             digits.parse().ok().filter(|length| *length < 1_000_000_000).ok_or(End::Wrong)?
         }

@@ -52,6 +52,7 @@ fn only_1_0_has_values_padded_with_spaces() {
     let mut old = Conversation::connected(Version::V10);
     let padded = "SUBSCRIBE\ndestination: /topic/a \nack: client\n\n\0";
     assert_eq!(old.ask(padded), "subscribe /topic/a to /topic/a Client");
+    assert_eq!(old.ask("SEND\ndestination: /a\ncontent-length: 3\n\na\0b\0"), "send /a a\0b");
     // Later versions forbid to trim them.
     let mut conversation = Conversation::connected(Version::V12);
     let padded = "SUBSCRIBE\nid: a\ndestination: /topic/a\n\n\0";
