@@ -57,6 +57,8 @@ fn only_1_0_has_values_padded_with_spaces() {
     let mut conversation = Conversation::connected(Version::V12);
     let padded = "SUBSCRIBE\nid: a\ndestination: /topic/a\n\n\0";
     assert_eq!(conversation.ask(padded), "subscribe  a to  /topic/a Auto");
+    let padded = conversation.ask("SEND\ndestination:/a\ncontent-length: 1\n\nx\0");
+    assert_eq!(padded, "fail: content-length \" 1\" is not a number of bytes");
 }
 
 #[test]
