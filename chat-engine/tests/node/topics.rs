@@ -335,7 +335,7 @@ async fn room_after_an_answer_to_the_second(world: &World, ack: &str, command: C
     // Said again it does nothing.
     answer(&mut subscriber, command, &answers[1]).await;
     let mut more = 0;
-    loop {
+    while more < 5 {
         sender.publish(&topic, "more").await;
         let Some(message) = subscriber.next().await else { panic!("gone without an ERROR") };
         match message.frame.command {
