@@ -5,7 +5,9 @@
 //! being done. Nothing is awaited outside of it, so there is nothing to cancel.
 
 mod carry_out;
+mod identity;
 mod lifetime;
+mod reply;
 
 use std::{
     future::poll_fn,
@@ -18,12 +20,10 @@ use std::{
 
 use bytes::Bytes;
 use carry_out::{Asked, Subscription};
+use identity::Identity;
 use lifetime::Lifetime;
-use shared::{SessionId, UserId, token::Claims};
-use stomp::{
-    ByteString, Connect, Session, Version,
-    session::{Action, Violation},
-};
+use shared::token::Claims;
+use stomp::{ByteString, Session, Version, session::Action};
 use tokio::net::TcpStream;
 use websocket::{Deflate, Event, Limits, Receiver, Role};
 
@@ -59,13 +59,6 @@ enum Stepped {
     MembersChecked(Asked, Result<(), Refusal>),
     Subscribed(Option<ByteString>, Result<(), TopicsError>),
     Taken,
-}
-
-/// Who said CONNECT.
-#[derive(Clone, Copy)]
-struct Identity {
-    user: UserId,
-    session: SessionId,
 }
 
 /// A client that said DISCONNECT.
@@ -237,13 +230,6 @@ impl Connection {
         self.rearm(now);
     }
 
-    fn authenticate(&mut self, connect: &Connect) {
-        let (engine, token) = (self.engine.clone(), connect.token.clone());
-        self.step = Some(Box::pin(async move {
-            Stepped::Authenticated(engine.access.authenticate(token.as_deref()).await)
-        }));
-    }
-
     fn stepped(&mut self, stepped: Stepped, now: Instant) {
         let mut batch = Batch::default();
         let (outcome, receipt) = match stepped {
@@ -270,29 +256,6 @@ impl Connection {
         self.work(now);
     }
 
-    fn connected(&mut self, claims: Result<Claims, AccessError>, now: Instant) -> Result<(), Refusal> {
-        let claims = claims.map_err(|error| Refusal::NotAllowed(error.to_string()))?;
-        let identity = Identity { user: claims.sub, session: claims.sid };
-        let version = self.session.accept(now);
-        self.outbox.set_version(version);
-        let limit = self.engine.max_connections_per_user;
-        if !self.engine.registry.identify(self.id, identity.user, identity.session, limit) {
-            self.outbox.close(CloseReason::TooManyConnections);
-            return Ok(());
-        }
-        self.identity = Some(identity);
-        // Revoked between the check and the line above: the registry was asked before this connection was in it.
-        if self.engine.access.is_revoked(identity.session) {
-            self.outbox.close(CloseReason::SessionRevoked);
-            return Ok(());
-        }
-        let heart_beat = self.engine.session_settings.heart_beat;
-        self.say(frames::connected(version, identity.user, self.id, heart_beat));
-        self.lifetime.set_token(claims.exp, now);
-        self.rearm(now);
-        Ok(())
-    }
-
     /// Queues a frame, which this task writes before it waits again.
     fn say(&self, frame: Bytes) {
         let _ = self.outbox.push(frame.into());
@@ -300,21 +263,6 @@ impl Connection {
 
     fn receipt(&self, receipt: &str) {
         self.say(frames::receipt(self.outbox.version(), receipt, None));
-    }
-
-    /// A protocol violation ends the connection. Whatever else is refused ends it too, unless the client has
-    /// subscribed to where it is told.
-    fn refuse(&mut self, refusal: &Refusal, receipt: Option<&str>, batch: &mut Batch) {
-        let (title, text) = (refusal.title(), refusal.to_string());
-        if !refusal.is_protocol() && self.tell_refusal(title, &text, receipt, batch) {
-            return;
-        }
-        let error = match refusal {
-            Refusal::Protocol(Violation::NoCommonVersion) => frames::no_common_version(&text),
-            _ => frames::error(self.outbox.version(), title, &text, receipt),
-        };
-        self.say(error);
-        self.outbox.close(CloseReason::Refused);
     }
 
     /// Takes the connection out of every room and topic. Called once nothing more is written to it.

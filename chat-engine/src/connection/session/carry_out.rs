@@ -1,23 +1,16 @@
 //! What a client's frames come to: messages, subscriptions, transactions, its token.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
-use shared::{RoomId, Seq, token::Claims};
+use shared::{RoomId, Seq};
 use stomp::{Acknowledgement, ByteString, Send, Subscribe};
 use tokio::sync::oneshot;
 
-use super::{Connection, Stepped};
+use super::{Connection, Stepped, reply::Outcome};
 use crate::{
-    access::AccessError,
     connection::{
-        Batch, CloseReason, Outlet, Owed, frames, outlet,
-        requests::{ERRORS, Following, Refusal, Sending},
+        Batch, CloseReason, Outlet,
+        requests::{Following, Refusal, Sending},
     },
     engine::Engine,
     log::AppendError,
@@ -172,8 +165,7 @@ impl Connection {
                     self.session.acknowledge(acknowledgement)?;
                 }
                 // The receipt comes when the last of them is done.
-                let (failed, reply) = (AtomicBool::new(false), self.reply());
-                let outcome = Arc::new(Outcome { receipt, failed, reply, _owed: self.outbox.owe() });
+                let outcome = Arc::new(Outcome::new(receipt, self.reply(), self.outbox.owe()));
                 for sending in sends {
                     let outcome = outcome.clone();
                     match sending {
@@ -302,132 +294,5 @@ impl Connection {
     ) {
         let Some(user) = self.identity.map(|identity| identity.user) else { return };
         self.engine.log.append(Draft::message(room, user, client_id, content), Box::new(done));
-    }
-
-    /// A fresh token of the same person and session takes the old one's place.
-    pub(super) fn renew(
-        &mut self,
-        claims: Result<Claims, AccessError>,
-        receipt: Option<&str>,
-        now: Instant,
-    ) -> Result<(), Refusal> {
-        let claims = claims.map_err(|error| Refusal::NotAllowed(error.to_string()))?;
-        let same = |identity: super::Identity| identity.user == claims.sub && identity.session == claims.sid;
-        if !self.identity.is_some_and(same) {
-            return Err(Refusal::NotAllowed("the access token is of another person or session".into()));
-        }
-        self.lifetime.set_token(claims.exp, now);
-        self.rearm(now);
-        self.receipt_if(receipt);
-        Ok(())
-    }
-
-    fn errors_outlets(&self) -> impl Iterator<Item = &Outlet> {
-        self.session.subscriptions().filter_map(|(_, subscription)| match subscription {
-            Subscription::Errors { outlet } => Some(outlet),
-            _ => None,
-        })
-    }
-
-    fn reply(&self) -> Reply {
-        let errors: Vec<_> = self.errors_outlets().cloned().collect();
-        let id = if errors.is_empty() { 0 } else { self.engine.registry.next_id() };
-        Reply { errors, id, outbox: self.outbox.clone() }
-    }
-
-    /// Tells the client of a refusal where it asked to be told; whether it did.
-    pub(super) fn tell_refusal(
-        &self,
-        title: &str,
-        text: &str,
-        receipt: Option<&str>,
-        batch: &mut Batch,
-    ) -> bool {
-        let mut id = None;
-        for outlet in self.errors_outlets() {
-            let id = *id.get_or_insert_with(|| self.engine.registry.next_id());
-            batch.push(&outlet.outbox, refusal(outlet, id, title, text, receipt));
-        }
-        id.is_some()
-    }
-
-    /// The token is about to end: a fresh one is due by SEND to `/app/token`.
-    pub(super) fn warn_of_token(&self, now: Instant, batch: &mut Batch) {
-        for outlet in self.errors_outlets() {
-            batch.push(&outlet.outbox, self.token_event(outlet, now));
-        }
-    }
-
-    fn token_event(&self, outlet: &Outlet, now: Instant) -> bytes::Bytes {
-        let id = format!("t{}", self.engine.registry.next_id());
-        let seconds = self.lifetime.token_seconds(now);
-        let event = format!(r#"{{"type":"token","expiresInSeconds":{seconds}}}"#);
-        outlet::single(outlet, ERRORS, &id, &[("content-type", "application/json")], event.as_bytes())
-    }
-}
-
-fn refusal(outlet: &Outlet, id: u64, title: &str, text: &str, receipt: Option<&str>) -> bytes::Bytes {
-    let mut headers = vec![("message", title), ("content-type", "text/plain")];
-    headers.extend(receipt.map(|id| ("receipt-id", id)));
-    outlet::single(outlet, ERRORS, &format!("r{id}"), &headers, text.as_bytes())
-}
-
-/// The way to answer a client later, from wherever its request was done.
-struct Reply {
-    outbox: Arc<crate::connection::Outbox>,
-    errors: Vec<Outlet>,
-    /// Names what is told to `errors`.
-    id: u64,
-}
-
-impl Reply {
-    /// RECEIPT, or the refusal.
-    fn give<E: std::fmt::Display>(&self, receipt: Option<&str>, result: Result<Option<Seq>, E>) {
-        let version = self.outbox.version();
-        match (result, receipt) {
-            (Ok(seq), Some(receipt)) => self.outbox.push_for_task(frames::receipt(version, receipt, seq)),
-            (Ok(_), None) => {}
-            (Err(error), receipt) if self.errors.is_empty() => {
-                self.outbox.push_for_task(frames::error(version, "try again", &error.to_string(), receipt));
-                self.outbox.close(CloseReason::Refused);
-            }
-            (Err(error), receipt) => {
-                for outlet in &self.errors {
-                    self.outbox.push_for_task(refusal(
-                        outlet,
-                        self.id,
-                        "try again",
-                        &error.to_string(),
-                        receipt,
-                    ));
-                }
-            }
-        }
-    }
-}
-
-/// What becomes of a transaction: one RECEIPT when every part is done, or one refusal.
-struct Outcome {
-    receipt: Option<ByteString>,
-    failed: AtomicBool,
-    reply: Reply,
-    _owed: Owed,
-}
-
-impl Outcome {
-    fn part<E: std::fmt::Display>(&self, result: Result<(), E>) {
-        if let Err(error) = result
-            && !self.failed.swap(true, Ordering::Relaxed)
-        {
-            self.reply.give(self.receipt.as_deref(), Err(error));
-        }
-    }
-}
-
-impl Drop for Outcome {
-    fn drop(&mut self) {
-        if !self.failed.load(Ordering::Relaxed) {
-            self.reply.give::<std::convert::Infallible>(self.receipt.as_deref(), Ok(None));
-        }
     }
 }

@@ -1,0 +1,149 @@
+//! How a client is told what became of what it asked for, and what else it should know.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use bytes::Bytes;
+use shared::Seq;
+use stomp::{ByteString, session::Violation};
+
+use super::{Connection, carry_out::Subscription};
+use crate::connection::{
+    Batch, CloseReason, Outbox, Outlet, Owed, frames, outlet,
+    requests::{ERRORS, Refusal},
+};
+
+impl Connection {
+    /// A protocol violation ends the connection. Whatever else is refused ends it too, unless the client has
+    /// subscribed to where it is told.
+    pub(super) fn refuse(&mut self, refusal: &Refusal, receipt: Option<&str>, batch: &mut Batch) {
+        let (title, text) = (refusal.title(), refusal.to_string());
+        if !refusal.is_protocol() && self.tell_refusal(title, &text, receipt, batch) {
+            return;
+        }
+        let error = match refusal {
+            Refusal::Protocol(Violation::NoCommonVersion) => frames::no_common_version(&text),
+            _ => frames::error(self.outbox.version(), title, &text, receipt),
+        };
+        self.say(error);
+        self.outbox.close(CloseReason::Refused);
+    }
+
+    fn errors_outlets(&self) -> impl Iterator<Item = &Outlet> {
+        self.session.subscriptions().filter_map(|(_, subscription)| match subscription {
+            Subscription::Errors { outlet } => Some(outlet),
+            _ => None,
+        })
+    }
+
+    pub(super) fn reply(&self) -> Reply {
+        let errors: Vec<_> = self.errors_outlets().cloned().collect();
+        let id = if errors.is_empty() { 0 } else { self.engine.registry.next_id() };
+        Reply { errors, id, outbox: self.outbox.clone() }
+    }
+
+    /// Tells the client of a refusal where it asked to be told; whether it did.
+    pub(super) fn tell_refusal(
+        &self,
+        title: &str,
+        text: &str,
+        receipt: Option<&str>,
+        batch: &mut Batch,
+    ) -> bool {
+        let mut id = None;
+        for outlet in self.errors_outlets() {
+            let id = *id.get_or_insert_with(|| self.engine.registry.next_id());
+            batch.push(&outlet.outbox, refusal(outlet, id, title, text, receipt));
+        }
+        id.is_some()
+    }
+
+    /// The token is about to end: a fresh one is due by SEND to `/app/token`.
+    pub(super) fn warn_of_token(&self, now: Instant, batch: &mut Batch) {
+        for outlet in self.errors_outlets() {
+            batch.push(&outlet.outbox, self.token_event(outlet, now));
+        }
+    }
+
+    pub(super) fn token_event(&self, outlet: &Outlet, now: Instant) -> Bytes {
+        let id = format!("t{}", self.engine.registry.next_id());
+        let seconds = self.lifetime.token_seconds(now);
+        let event = format!(r#"{{"type":"token","expiresInSeconds":{seconds}}}"#);
+        outlet::single(outlet, ERRORS, &id, &[("content-type", "application/json")], event.as_bytes())
+    }
+}
+
+fn refusal(outlet: &Outlet, id: u64, title: &str, text: &str, receipt: Option<&str>) -> Bytes {
+    let mut headers = vec![("message", title), ("content-type", "text/plain")];
+    headers.extend(receipt.map(|id| ("receipt-id", id)));
+    outlet::single(outlet, ERRORS, &format!("r{id}"), &headers, text.as_bytes())
+}
+
+/// The way to answer a client later, from wherever its request was done.
+pub(super) struct Reply {
+    outbox: Arc<Outbox>,
+    errors: Vec<Outlet>,
+    /// Names what is told to `errors`.
+    id: u64,
+}
+
+impl Reply {
+    /// RECEIPT, or the refusal.
+    pub(super) fn give<E: std::fmt::Display>(&self, receipt: Option<&str>, result: Result<Option<Seq>, E>) {
+        let version = self.outbox.version();
+        match (result, receipt) {
+            (Ok(seq), Some(receipt)) => self.outbox.push_for_task(frames::receipt(version, receipt, seq)),
+            (Ok(_), None) => {}
+            (Err(error), receipt) if self.errors.is_empty() => {
+                self.outbox.push_for_task(frames::error(version, "try again", &error.to_string(), receipt));
+                self.outbox.close(CloseReason::Refused);
+            }
+            (Err(error), receipt) => {
+                for outlet in &self.errors {
+                    self.outbox.push_for_task(refusal(
+                        outlet,
+                        self.id,
+                        "try again",
+                        &error.to_string(),
+                        receipt,
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// What becomes of a transaction: one RECEIPT when every part is done, or one refusal.
+pub(super) struct Outcome {
+    receipt: Option<ByteString>,
+    failed: AtomicBool,
+    reply: Reply,
+    _owed: Owed,
+}
+
+impl Outcome {
+    pub(super) fn new(receipt: Option<ByteString>, reply: Reply, owed: Owed) -> Self {
+        Self { receipt, failed: AtomicBool::new(false), reply, _owed: owed }
+    }
+
+    pub(super) fn part<E: std::fmt::Display>(&self, result: Result<(), E>) {
+        if let Err(error) = result
+            && !self.failed.swap(true, Ordering::Relaxed)
+        {
+            self.reply.give(self.receipt.as_deref(), Err(error));
+        }
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        if !self.failed.load(Ordering::Relaxed) {
+            self.reply.give::<std::convert::Infallible>(self.receipt.as_deref(), Ok(None));
+        }
+    }
+}
