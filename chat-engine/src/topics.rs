@@ -18,7 +18,7 @@ use stomp::Send;
 use tokio::sync::oneshot;
 
 use crate::{
-    connection::{Batch, Outlet},
+    connection::{Batch, CloseReason, Outlet},
     room::SubscriberId,
 };
 
@@ -62,6 +62,13 @@ impl Local {
                 outlet.push(forms, None, batch);
             }
         });
+    }
+
+    /// Messages did not reach this node: whoever may have missed one is told so by a close.
+    pub(crate) fn interrupt(&self) {
+        for subscribers in &self.topics {
+            subscribers.iter().for_each(|(_, outlet)| outlet.outbox.close(CloseReason::MessagesLost));
+        }
     }
 
     /// Whether it is the first of this node.

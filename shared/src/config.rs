@@ -155,10 +155,10 @@ pub struct EngineLimits {
     /// Bytes that one connection's transactions may hold
     #[arg(long, env = "MOYIZA_MAX_TRANSACTION_BYTES", default_value_t = 1_048_576)]
     pub max_transaction_bytes: usize,
-    /// SEND frames that one connection may send a second, over time
+    /// SEND and SUBSCRIBE frames that one connection may send a second, over time
     #[arg(long, env = "MOYIZA_MAX_SENDS_PER_SECOND", default_value_t = 5_000)]
     pub max_sends_per_second: u32,
-    /// SEND frames that one connection may send at once
+    /// SEND and SUBSCRIBE frames that one connection may send at once
     #[arg(long, env = "MOYIZA_MAX_SEND_BURST", default_value_t = 20_000)]
     pub max_send_burst: u32,
     /// Bytes that may wait for one connection; one that is slower is closed

@@ -23,6 +23,8 @@ pub enum CloseReason {
     TooSlow,
     /// Too many messages wait for the client's acknowledgement.
     Unacknowledged,
+    /// Messages of topics did not reach this node.
+    MessagesLost,
     /// The person has as many connections as are allowed.
     TooManyConnections,
     /// The access token's life is over.
@@ -66,6 +68,7 @@ impl CloseReason {
             Self::TooSlow => ("too-slow", 1013, "too slow, reconnect and resume", true, false),
             Self::Unacknowledged =>
                 ("unacknowledged", 1013, "too many messages wait for ACK, reconnect and resume", true, true),
+            Self::MessagesLost => ("messages-lost", 1013, "messages of topics were lost, reconnect", true, true),
             Self::TooManyConnections =>
                 ("connections", 1008, "too many connections of this account, close one first", false, true),
             Self::TokenExpired =>

@@ -25,11 +25,16 @@ impl From<Bytes> for Outgoing {
     }
 }
 
+/// What a frame takes besides its bytes: very many small ones must not take more memory than a few long ones.
+const OVERHEAD: usize = size_of::<Outgoing>();
+
 /// The queue of one connection. It has no memory of its own while it is empty.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     frames: VecDeque<Outgoing>,
-    /// Also of what was taken and not yet reported as written.
+    /// Frames that were taken and not yet reported as written.
+    taken: usize,
+    /// Also of what was taken.
     bytes: usize,
     /// Records that were queued and never written: each subscription's first.
     unwritten: Vec<Mark>,
@@ -38,7 +43,8 @@ pub(super) struct Queue {
 impl Queue {
     /// Whether a frame of so many bytes may wait, too.
     pub(super) fn has_room(&self, length: usize, limit: usize) -> bool {
-        self.bytes == 0 || self.bytes + length <= limit
+        let waiting = self.frames.len() + self.taken;
+        waiting == 0 || self.bytes + length + (waiting + 1) * OVERHEAD <= limit
     }
 
     /// Queues a frame unless more than `limit` bytes would wait; whether it did. One frame may wait however long it
@@ -64,6 +70,7 @@ impl Queue {
 
     /// Takes every frame, to be written without a lock. [`put_back`](Self::put_back) ends it.
     pub(super) fn take(&mut self) -> VecDeque<Outgoing> {
+        self.taken = self.frames.len();
         std::mem::take(&mut self.frames)
     }
 
@@ -71,6 +78,7 @@ impl Queue {
     /// behind it.
     pub(super) fn put_back(&mut self, mut left: VecDeque<Outgoing>, written: usize) {
         self.bytes -= written;
+        self.taken = 0;
         if !left.is_empty() {
             left.append(&mut self.frames);
             self.frames = left;
@@ -89,7 +97,7 @@ impl Queue {
 
     /// Drops what is queued, but for the rest of a frame whose beginning was written.
     pub(super) fn clear(&mut self, keep_first: bool) {
-        let mut frames = self.take();
+        let mut frames = std::mem::take(&mut self.frames);
         self.abandon(&mut frames, keep_first);
         self.frames = frames;
     }
@@ -133,32 +141,42 @@ mod tests {
         Outgoing { frame: vec![b'x'; length].into(), mark }
     }
 
+    /// Three frames of 10,000 bytes in all.
+    const LIMIT: usize = 10_000 + 3 * OVERHEAD;
+
     #[test]
     fn bytes_are_bounded_until_they_are_written() {
         let mut queue = Queue::default();
-        assert!(queue.push(marked(6, 1), 10));
+        assert!(queue.push(marked(6_000, 1), LIMIT));
         let mut taken = queue.take();
         // Taken is not written.
-        assert!(!queue.push(marked(5, 2), 10));
-        assert!(queue.push(marked(4, 3), 10));
-        assert!(advance(&mut taken, 2));
-        queue.put_back(taken, 2);
-        assert!(queue.push(marked(2, 4), 10));
+        assert!(!queue.push(marked(5_000, 2), LIMIT));
+        assert!(queue.push(marked(4_000, 3), LIMIT));
+        assert!(advance(&mut taken, 2_000));
+        queue.put_back(taken, 2_000);
+        assert!(queue.push(marked(2_000, 4), LIMIT));
         let lengths: Vec<_> = queue.take().iter().map(|outgoing| outgoing.frame.len()).collect();
-        assert_eq!(lengths, [4, 4, 2]);
+        assert_eq!(lengths, [4_000, 4_000, 2_000]);
         assert_eq!(queue.reached(ID), Seq::from_raw(1));
+    }
+
+    #[test]
+    fn very_many_small_frames_are_bounded_too() {
+        let mut queue = Queue::default();
+        let queued = (1..1_000).take_while(|seq| queue.push(marked(2, *seq), LIMIT)).count();
+        assert_eq!(queued, LIMIT / (2 + OVERHEAD));
     }
 
     #[test]
     fn what_is_cleared_did_not_reach_the_client() {
         let mut queue = Queue::default();
-        (5..8).for_each(|seq| assert!(queue.push(marked(3, seq), 10)));
+        (5..8).for_each(|seq| assert!(queue.push(marked(3_000, seq), LIMIT)));
         queue.clear(true);
         assert_eq!(queue.reached(ID), Seq::from_raw(5));
         assert!(!queue.is_empty());
         queue.clear(false);
         assert_eq!(queue.reached(ID), Seq::from_raw(4));
-        assert!(queue.push(marked(10, 9), 10));
+        assert!(queue.push(marked(10_000, 9), LIMIT));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) enum Refusal {
     NotAllowed(String),
     #[error("history needs a subscription to the room")]
     NoSubscription,
-    #[error("a connection may SEND {0} frames a second")]
+    #[error("a connection may SEND or SUBSCRIBE {0} times a second")]
     TooFast(u32),
     #[error("a transaction may not SEND to {0:?}")]
     NotInTransaction(ByteString),

@@ -23,7 +23,7 @@ use carry_out::{Asked, Subscription};
 use identity::Identity;
 use lifetime::Lifetime;
 use shared::token::Claims;
-use stomp::{ByteString, Session, Version, session::Action};
+use stomp::{ByteString, Session, Subscribe, Version, session::Action};
 use tokio::net::TcpStream;
 use websocket::{Deflate, Event, Limits, Receiver, Role};
 
@@ -57,7 +57,7 @@ enum Stepped {
     Authenticated(Result<Claims, AccessError>),
     TokenChecked(Result<Claims, AccessError>, Option<ByteString>),
     MembersChecked(Asked, Result<(), Refusal>),
-    Subscribed(Option<ByteString>, Result<(), TopicsError>),
+    Subscribed(Subscribe, Option<ByteString>, Result<(), TopicsError>),
     Taken,
 }
 
@@ -160,6 +160,7 @@ impl Connection {
             if let Some(step) = &mut self.step {
                 let Poll::Ready(stepped) = step.as_mut().poll(context) else { return Poll::Pending };
                 self.step = None;
+                self.session.resume(now);
                 self.stepped(stepped, now);
                 continue;
             }
@@ -236,11 +237,14 @@ impl Connection {
             Stepped::Taken => (Ok(()), None),
             Stepped::Authenticated(claims) => (self.connected(claims, now), None),
             Stepped::TokenChecked(claims, receipt) => (self.renew(claims, receipt.as_deref(), now), receipt),
-            Stepped::Subscribed(receipt, outcome) => {
-                if outcome.is_ok()
-                    && let Some(receipt) = &receipt
-                {
-                    self.receipt(receipt);
+            Stepped::Subscribed(subscribe, receipt, outcome) => {
+                match &outcome {
+                    Ok(()) => self.receipt_if(receipt.as_deref()),
+                    Err(_) => {
+                        if let Some(subscription) = self.session.unsubscribe(&subscribe) {
+                            subscription.end(&self.engine);
+                        }
+                    }
                 }
                 (outcome.map_err(Into::into), receipt)
             }
@@ -278,10 +282,10 @@ impl Connection {
     }
 
     fn end(&mut self) {
+        self.outbox.end();
         if let Some(reason) = self.outbox.standing().closing {
             self.engine.counters.closed(reason);
         }
-        self.outbox.end();
         self.leave();
         if let Some(place) = self.lifetime.place.take() {
             self.engine.timers.remove(self.id, place);
@@ -310,7 +314,7 @@ impl Connection {
             }
             Action::Send { send, receipt } => (self.send(send, receipt.clone(), now, batch), receipt),
             Action::Subscribe { subscribe, receipt } => {
-                (self.subscribe(subscribe, receipt.clone(), batch), receipt)
+                (self.subscribe(subscribe, receipt.clone(), now, batch), receipt)
             }
             Action::Unsubscribe { subscription, receipt } => {
                 subscription.end(&self.engine);

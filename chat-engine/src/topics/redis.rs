@@ -119,29 +119,40 @@ async fn publish(client: Client, mut publishing: mpsc::Receiver<Publication>) {
     }
 }
 
+/// A channel that somebody on this node wants.
+#[derive(Default)]
+struct Wanted {
+    by: usize,
+    subscribed: bool,
+}
+
 /// Keeps the node subscribed to the channels of its subscribers' topics.
 async fn follow(subscriber: &SubscriberClient, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let mut followers: HashMap<String, usize> = HashMap::new();
+    let mut channels: HashMap<String, Wanted> = HashMap::new();
     while let Some(order) = orders.recv().await {
         match order {
             Order::Follow(channel, told) => {
-                let count = followers.entry(channel.clone()).or_insert(0);
-                *count += 1;
-                let outcome = if *count == 1 { subscriber.ssubscribe(channel).await } else { Ok(()) };
+                let wanted = channels.entry(channel.clone()).or_default();
+                wanted.by += 1;
+                let mut outcome = Ok(());
+                if !wanted.subscribed {
+                    outcome = subscriber.ssubscribe(channel).await;
+                    wanted.subscribed = outcome.is_ok();
+                }
                 if let Err(error) = &outcome {
                     tracing::warn!(%error, "a topic cannot be followed");
                 }
-                // The connection may be gone.
+                // The connection may be gone. One that was refused leaves, too.
                 let _ = told.send(outcome.map_err(|_| TopicsError::Unavailable));
             }
             Order::Leave(channel) => {
-                let Some(count) = followers.get_mut(&channel) else { continue };
-                *count -= 1;
-                if *count == 0 {
-                    followers.remove(&channel);
-                    if let Err(error) = subscriber.sunsubscribe(channel).await {
-                        tracing::warn!(%error, "a topic cannot be left");
-                    }
+                let Some(wanted) = channels.get_mut(&channel) else { continue };
+                wanted.by -= 1;
+                if wanted.by == 0
+                    && let Some(Wanted { subscribed: true, .. }) = channels.remove(&channel)
+                    && let Err(error) = subscriber.sunsubscribe(channel).await
+                {
+                    tracing::warn!(%error, "a topic cannot be left");
                 }
             }
         }
@@ -149,12 +160,17 @@ async fn follow(subscriber: &SubscriberClient, mut orders: mpsc::UnboundedReceiv
 }
 
 async fn hand_on(subscriber: &SubscriberClient, local: &Local) {
-    let mut messages = subscriber.message_rx();
-    let mut received = messages.recv().await;
+    let (mut messages, mut reconnects) = (subscriber.message_rx(), subscriber.reconnect_rx());
     loop {
+        let mut received = tokio::select! {
+            // Cancel-safe: `recv` of a broadcast takes nothing when dropped.
+            received = messages.recv() => received,
+            // What was published while the connection was away went by.
+            _ = reconnects.recv() => Err(RecvError::Lagged(0)),
+        };
         let mut batch = Batch::default();
         // What is there already leaves in the same writes.
-        for _ in 0..PIPELINE {
+        for turn in 1.. {
             match received {
                 Ok(message) => {
                     let message = message.value.as_bytes().and_then(TopicMessage::from_bytes);
@@ -164,16 +180,17 @@ async fn hand_on(subscriber: &SubscriberClient, local: &Local) {
                 }
                 Err(RecvError::Lagged(lost)) => {
                     tracing::error!(lost, "topic messages were lost on this node");
+                    local.interrupt();
                 }
                 Err(RecvError::Closed) => return,
+            }
+            if turn == PIPELINE {
+                break;
             }
             received = match messages.try_recv() {
                 Ok(message) => Ok(message),
                 Err(TryRecvError::Lagged(lost)) => Err(RecvError::Lagged(lost)),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => {
-                    batch.flush();
-                    messages.recv().await
-                }
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             };
         }
         drop(batch);

@@ -195,6 +195,17 @@ impl<S: Clone> Session<S> {
         connected.subscriptions.insert(subscribe, data, limit)
     }
 
+    /// Forgets a subscription that came to nothing.
+    pub fn unsubscribe(&mut self, subscribe: &Subscribe) -> Option<S> {
+        let Phase::Connected(connected) = &mut self.phase else { return None };
+        connected.subscriptions.forget(subscribe)
+    }
+
+    /// The server goes on after it did not read for a while: what it did not hear meanwhile is no silence.
+    pub fn resume(&mut self, now: Instant) {
+        self.deadlines.resume(now);
+    }
+
     /// Every subscription that is open.
     pub fn subscriptions(&self) -> impl Iterator<Item = (&str, &S)> {
         let connected = match &self.phase {
@@ -228,7 +239,8 @@ impl<S: Clone> Session<S> {
 
     /// What has to be done at a deadline.
     pub fn due(&self, now: Instant, last_write: Instant) -> Due {
-        self.deadlines.due(&self.settings, now, last_write)
+        // Behind DISCONNECT nothing is taken, so nothing is late.
+        if self.over { Due::Nothing } else { self.deadlines.due(&self.settings, now, last_write) }
     }
 
     fn fail(&mut self, violation: Violation, receipt: Option<ByteString>) -> Action<S> {

@@ -412,8 +412,8 @@ async fn connections_per_user() {
 
 #[tokio::test]
 async fn sends_per_second() {
-    limited(&["--max-sends-per-second", "1", "--max-send-burst", "5"], async |world| {
-        let text = "a connection may SEND 1 frames a second";
+    limited(&["--max-sends-per-second", "1", "--max-send-burst", "6"], async |world| {
+        let text = "a connection may SEND or SUBSCRIBE 1 times a second";
         let mut peer = connected(world).await;
         peer.subscribe("errors", "/user/queue/errors").await;
         for n in 0..5 {

@@ -34,7 +34,7 @@ fn fill(outbox: &Outbox) {
 
 #[tokio::test]
 async fn only_the_first_of_a_batch_needs_a_flush_and_all_leave_in_order() {
-    let (outbox, mut client, _reader) = pair(100).await;
+    let (outbox, mut client, _reader) = pair(1_000).await;
     let mut batch = Batch::default();
     for byte in *b"abc" {
         batch.push(&outbox, marked(byte, 2, 1));

@@ -85,7 +85,7 @@ impl Connection {
         self.check(Asked::Send(sending, receipt), batch)
     }
 
-    /// Takes so many SENDs from the client's rate.
+    /// Takes so many frames from the client's rate.
     fn may_send(&mut self, sends: usize, now: Instant) -> Result<(), Refusal> {
         let rate = self.engine.send_rate;
         if (0..sends).all(|_| self.sends.take(rate, now)) {
@@ -99,8 +99,10 @@ impl Connection {
         &mut self,
         subscribe: Subscribe,
         receipt: Option<ByteString>,
+        now: Instant,
         batch: &mut Batch,
     ) -> Result<(), Refusal> {
+        self.may_send(1, now)?;
         let following = Following::parse(&subscribe, self.engine.settings.topics)?;
         self.check(Asked::Subscribe(following, subscribe, receipt), batch)
     }
@@ -259,7 +261,11 @@ impl Connection {
                 match self.engine.topics.subscribe(&destination, id, outlet) {
                     None => self.receipt_if(receipt.as_deref()),
                     Some(ready) => {
-                        self.step = Some(Box::pin(async move { Stepped::Subscribed(receipt, ready.await) }));
+                        let subscribe = subscribe.clone();
+                        self.step =
+                            Some(Box::pin(
+                                async move { Stepped::Subscribed(subscribe, receipt, ready.await) },
+                            ));
                     }
                 }
             }

@@ -92,6 +92,8 @@ impl Connection {
                 Due::Beat if !self.outbox.standing().drained => {}
                 Due::Beat => self.outbox.push_for_task(frames::heart_beat()),
                 Due::Close(Late::Connect) => self.outbox.close(CloseReason::ConnectTimeout),
+                // Nothing is read meanwhile: the client may have sent what it should.
+                Due::Close(Late::HeartBeat | Late::Frame) if self.step.is_some() => {}
                 Due::Close(Late::HeartBeat) => self.outbox.close(CloseReason::HeartBeatMissed),
                 Due::Close(Late::Frame) => self.outbox.close(CloseReason::FrameTimeout),
             }

@@ -62,6 +62,13 @@ impl Deadlines {
         self.last_read = now;
     }
 
+    /// Nothing was read until now.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.last_read = now;
+        self.mid_frame_since = self.mid_frame_since.map(|_| now);
+        self.mid_message_since = self.mid_message_since.map(|_| now);
+    }
+
     /// A frame is complete. What is there behind it has time of its own, or else a client that sends without a pause
     /// would be taken for one that never ends its frame.
     pub(super) fn frame_ended(&mut self) {

@@ -79,6 +79,10 @@ impl<S: Clone> Subscriptions<S> {
         unacknowledged
     }
 
+    pub(super) fn forget(&mut self, subscribe: &Subscribe) -> Option<S> {
+        self.remove(name(subscribe)).ok()
+    }
+
     pub(super) fn remove(&mut self, name: &ByteString) -> Result<S, Violation> {
         let at = self.find(name).map_err(|_| Violation::NoSubscription(name.clone()))?;
         Ok(self.0.remove(at).data)

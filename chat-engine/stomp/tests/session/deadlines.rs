@@ -74,3 +74,23 @@ fn the_beginning_of_a_message_of_the_transport_counts_too() {
     conversation.session.waits_for_message(false, conversation.now);
     assert_eq!(conversation.due(), Due::Nothing);
 }
+
+#[test]
+fn time_in_which_nothing_was_read_is_nobodys() {
+    let mut conversation = Conversation::connected(Version::V12);
+    conversation.say("SEND\ndestination");
+    conversation.session.waits_for_message(true, conversation.now);
+    conversation.wait(60);
+    conversation.session.resume(conversation.now);
+    assert_eq!(conversation.due(), Due::Nothing);
+    conversation.wait(30);
+    assert_eq!(conversation.due(), Due::Close(Late::Frame));
+}
+
+#[test]
+fn behind_disconnect_nothing_is_late() {
+    let mut conversation = Conversation::connected(Version::V12);
+    conversation.say("DISCONNECT\n\n\0SEND\ndest");
+    conversation.wait(60);
+    assert_eq!(conversation.due(), Due::Nothing);
+}
