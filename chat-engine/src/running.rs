@@ -101,7 +101,7 @@ struct Setup {
 const RESERVED_FILES: usize = 256;
 
 impl Setup {
-    fn new(settings: &EngineSettings, common: &CommonSettings) -> Self {
+    fn new(settings: &EngineSettings, common: &CommonSettings) -> anyhow::Result<Self> {
         let limits = &settings.limits;
         let milliseconds = Duration::from_millis;
         let (can_send_ms, wants_ms) = settings.heart_beat_ms;
@@ -122,20 +122,25 @@ impl Setup {
             transaction_bytes: limits.max_transaction_bytes,
         };
         let unlimited_if_zero = |limit: usize| if limit == 0 { usize::MAX } else { limit };
-        let max_connections = limits.max_connections.unwrap_or_else(|| {
-            let files = shared::limits::open_files().unwrap_or(u64::MAX);
-            usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(RESERVED_FILES).max(1)
-        });
+        let files = shared::limits::open_files().unwrap_or(u64::MAX);
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        let most = files.saturating_sub(RESERVED_FILES).max(1);
+        let max_connections = limits.max_connections.unwrap_or(most);
+        anyhow::ensure!(
+            max_connections <= most,
+            "MOYIZA_MAX_CONNECTIONS is {max_connections}, but the process may open {files} files, of which it \
+             keeps {RESERVED_FILES} for other things (ulimit -n)"
+        );
         // One account with very many connections is a load test.
         let per_user = limits.max_connections_per_user;
         let per_user = per_user.unwrap_or(if common.development { 0 } else { 100 });
-        Self {
+        Ok(Self {
             session: Arc::new(session),
             send_rate: Rate { per_second: limits.max_sends_per_second, burst: limits.max_send_burst },
             max_connections_per_user: unlimited_if_zero(per_user),
             door: Door::new(max_connections, unlimited_if_zero(limits.max_connections_per_address)),
             compress_from: if settings.compression { settings.compress_from_bytes } else { usize::MAX },
-        }
+        })
     }
 }
 
@@ -150,7 +155,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     if settings.origins.is_empty() {
         settings.origins = default_origins(8080);
     }
-    let setup = Setup::new(&settings, &common);
+    let setup = Setup::new(&settings, &common)?;
     let cores = available_parallelism().map_or(1, usize::from);
     let (shards, receivers) = Shards::new(cores);
     let (journal, journal_task) = Journal::start(database.clone());

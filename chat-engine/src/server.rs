@@ -108,8 +108,8 @@ fn respond(engine: &Arc<Engine>, visitor: &mut Option<Visitor>, request: Request
             open_web_socket(engine, visitor, request, Protocol::Echo)
         }
         (&Method::GET, "/metrics") => text(StatusCode::OK, engine.metrics()),
-        (&Method::GET, "/livez") => text(StatusCode::OK, "ok\n"),
-        (&Method::GET, "/readyz") => {
+        (&Method::GET | &Method::HEAD, "/livez") => text(StatusCode::OK, "ok\n"),
+        (&Method::GET | &Method::HEAD, "/readyz") => {
             if engine.caught_up.load(Ordering::Relaxed) {
                 text(StatusCode::OK, "ok\n")
             } else {
@@ -148,6 +148,9 @@ fn open_web_socket(
     mut request: Request<Incoming>,
     protocol: Protocol,
 ) -> Reply {
+    if request.version() < hyper::Version::HTTP_11 {
+        return text(StatusCode::BAD_REQUEST, "a WebSocket needs HTTP/1.1\n");
+    }
     let Agreed { accept, version, deflate } = match check_handshake(engine, request.headers(), protocol) {
         Ok(agreed) => agreed,
         Err(refused) => return *refused,
@@ -232,6 +235,10 @@ fn check_handshake(engine: &Engine, headers: &HeaderMap, protocol: Protocol) -> 
         let mut response = text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket\n");
         response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         return Err(Box::new(response));
+    }
+    // RFC 6455 §4.2.1.
+    if !headers.contains_key(header::HOST) {
+        return refuse(StatusCode::BAD_REQUEST, "Host is missing\n");
     }
     if !names(header::SEC_WEBSOCKET_VERSION, "13") {
         let mut response = text(StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13\n");

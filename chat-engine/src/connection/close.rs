@@ -62,15 +62,15 @@ impl CloseReason {
             Self::Refused => ("refused", 1008, "refused, do not reconnect unchanged", false, false),
             Self::WebSocket(violation) =>
                 ("websocket", violation.close_code(), "refused, do not reconnect unchanged", false, false),
-            Self::ConnectTimeout => ("connect-timeout", 1013, "no CONNECT in time, reconnect", true, true),
-            Self::FrameTimeout => ("frame-timeout", 1013, "a frame took too long, reconnect and resume", true, true),
+            Self::ConnectTimeout => ("connect-timeout", 1013, "no CONNECT in time, reconnect (MOYIZA_CONNECT_TIMEOUT_MS)", true, true),
+            Self::FrameTimeout => ("frame-timeout", 1013, "a frame took too long, reconnect and resume (MOYIZA_FRAME_TIMEOUT_MS)", true, true),
             Self::HeartBeatMissed => ("heart-beat", 1013, "heart-beat missed, reconnect and resume", true, true),
-            Self::TooSlow => ("too-slow", 1013, "too slow, reconnect and resume", true, false),
+            Self::TooSlow => ("too-slow", 1013, "too slow, reconnect and resume (MOYIZA_MAX_QUEUED_BYTES)", true, false),
             Self::Unacknowledged =>
-                ("unacknowledged", 1013, "too many messages wait for ACK, reconnect and resume", true, true),
+                ("unacknowledged", 1013, "too many messages wait for ACK, reconnect and resume (MOYIZA_MAX_UNACKNOWLEDGED)", true, true),
             Self::MessagesLost => ("messages-lost", 1013, "messages of topics were lost, reconnect", true, true),
             Self::TooManyConnections =>
-                ("connections", 1008, "too many connections of this account, close one first", false, true),
+                ("connections", 1008, "too many connections of this account, close one first (MOYIZA_MAX_CONNECTIONS_PER_USER)", false, true),
             Self::TokenExpired =>
                 ("token", 1008, "the access token has expired, reconnect with a fresh one", true, true),
             Self::SessionRevoked => ("revoked", 1008, "the session was signed out, do not reconnect", false, true),

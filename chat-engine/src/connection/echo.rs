@@ -13,6 +13,7 @@ use websocket::{DataKind, Deflate, Event, FrameBuffer, Limits, Receiver, Role};
 use super::{
     CloseReason, Outbox, Upgraded,
     outbox::SocketState,
+    session::CLOSE_TIMEOUT,
     transport::{Read, Transport},
 };
 use crate::engine::Engine;
@@ -26,7 +27,6 @@ struct Echo {
     deflate: Option<Deflate>,
     compress_from: usize,
     message: BytesMut,
-    leaving: bool,
 }
 
 /// Serves a WebSocket until it ends.
@@ -37,7 +37,8 @@ pub(crate) async fn serve(engine: &Engine, upgraded: Upgraded) {
     // A message waits whole.
     let max_queued = engine.settings.limits.max_queued_bytes.max(max_message.saturating_add(HEADER));
     let id = engine.registry.next_connection();
-    let outbox = Arc::new(Outbox::new(writer, engine.flushers.of(id), max_queued, deflate));
+    let outbox = Outbox::new(writer, engine.flushers.of(id), max_queued, deflate).without_stomp();
+    let outbox = Arc::new(outbox);
     let receiver = Receiver::new(Role::Server, Limits { message_bytes: max_message }, deflate);
     engine.registry.open(id, &outbox);
     let mut echo = Echo {
@@ -46,9 +47,12 @@ pub(crate) async fn serve(engine: &Engine, upgraded: Upgraded) {
         deflate,
         compress_from: engine.settings.compress_from_bytes,
         message: BytesMut::new(),
-        leaving: false,
     };
     poll_fn(|context| echo.poll(context)).await;
+    if outbox.standing().socket != SocketState::Gone {
+        // The peer has a moment to close, too.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, poll_fn(|context| echo.poll_leave(context))).await;
+    }
     outbox.end();
     engine.registry.remove(id, None);
     drop(seat);
@@ -69,8 +73,8 @@ impl Echo {
                 self.outbox.writable();
                 continue;
             }
-            if self.leaving || standing.closing.is_some() {
-                return self.transport.poll_discard(context);
+            if standing.closing.is_some() {
+                return Poll::Ready(());
             }
             if !standing.drained {
                 // Reads on when the client has taken what it sent.
@@ -80,6 +84,18 @@ impl Echo {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Writes what is left, and waits for the peer to go.
+    fn poll_leave(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.outbox.register(context);
+        while self.outbox.flush() {}
+        let full = self.outbox.standing().socket == SocketState::Full;
+        if full && self.transport.poll_writable(context).is_ready() {
+            self.outbox.writable();
+            context.waker().wake_by_ref();
+        }
+        self.transport.poll_discard(context)
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -105,10 +121,7 @@ impl Echo {
         match read {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Read::Some) => {}
-            Poll::Ready(Read::Unreadable(violation)) => {
-                self.leaving = true;
-                outbox.close(CloseReason::WebSocket(violation));
-            }
+            Poll::Ready(Read::Unreadable(violation)) => outbox.close(CloseReason::WebSocket(violation)),
             Poll::Ready(Read::Gone) => outbox.end(),
         }
         Poll::Ready(())

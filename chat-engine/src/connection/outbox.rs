@@ -44,6 +44,8 @@ pub struct Outbox {
     socket: OwnedWriteHalf,
     flusher: Arc<Flusher>,
     max_bytes: usize,
+    /// An ERROR says why it is closed.
+    speaks_stomp: bool,
     deflate: Option<Deflate>,
     version: OnceLock<Version>,
     /// When something was last written, in milliseconds since `EPOCH`.
@@ -156,10 +158,16 @@ impl Outbox {
             socket,
             flusher,
             max_bytes,
+            speaks_stomp: true,
             deflate,
             version: OnceLock::new(),
             written_at: AtomicU64::new(milliseconds_now()),
         }
+    }
+
+    /// For a client that does not know what an ERROR is.
+    pub(super) fn without_stomp(self) -> Self {
+        Self { speaks_stomp: false, ..self }
     }
 
     /// The client speaks this version from now on.
@@ -247,7 +255,7 @@ impl Outbox {
             let begun = state.begun && !state.writing;
             state.queue.clear(begun);
         }
-        if reason.has_error() {
+        if reason.has_error() && self.speaks_stomp {
             let message = if reason.reconnect() { "reconnect" } else { "closed" };
             state.queue.push_unbounded(frames::error(self.version(), message, reason.text(), None).into());
         }

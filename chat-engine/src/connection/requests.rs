@@ -23,8 +23,8 @@ pub(super) enum Refusal {
     NotAllowed(String),
     #[error("history needs a subscription to the room")]
     NoSubscription,
-    #[error("a connection may SEND or SUBSCRIBE {0} times a second")]
-    TooFast(u32),
+    #[error("a connection may SEND or SUBSCRIBE {per_second} times a second, and {burst} times at once")]
+    TooFast { per_second: u32, burst: u32 },
     #[error("a transaction may not SEND to {0:?}")]
     NotInTransaction(ByteString),
     #[error("you are not a member of room {0}")]
@@ -49,7 +49,7 @@ impl Refusal {
             Self::Protocol(violation) => violation.title(),
             Self::NotAllowed(_) => "not allowed",
             Self::NoSubscription => "no subscription",
-            Self::TooFast(_) => "too fast",
+            Self::TooFast { .. } => "too fast",
             Self::NotInTransaction(_) => "not in a transaction",
             Self::NotAMember(_) => "not a member",
             Self::Destination(..) => "unknown destination",

@@ -21,6 +21,7 @@ use std::{
 use bytes::Bytes;
 use carry_out::{Asked, Subscription};
 use identity::Identity;
+pub(super) use lifetime::CLOSE_TIMEOUT;
 use lifetime::Lifetime;
 use shared::token::Claims;
 use stomp::{ByteString, Session, Subscribe, Version, session::Action};

@@ -75,10 +75,12 @@ impl TopicMessage {
 }
 
 /// Whether a name is one of those, also to a subscriber of 1.0, which may trim it, and to whom a colon ends a name and
-/// a line feed is left out. Case makes another name (STOMP 1.2 "Augmented BNF"), but for HTTP's.
+/// a line feed is left out. Case makes another name (STOMP 1.2 "Augmented BNF"), but
+/// for secrets, which somebody may have misspelt.
 fn is_reserved(name: &str) -> bool {
     let seen: String = name.chars().take_while(|c| *c != ':').filter(|c| !c.is_whitespace()).collect();
-    RESERVED.contains(&&*seen) || seen.eq_ignore_ascii_case("authorization")
+    let secret = |name: &&str| seen.eq_ignore_ascii_case(name);
+    RESERVED.contains(&&*seen) || ["authorization", "passcode", "login"].iter().any(secret)
 }
 
 #[cfg(test)]

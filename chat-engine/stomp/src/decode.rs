@@ -145,6 +145,20 @@ impl Decoder {
         Ok(None)
     }
 
+    /// After an error: the `receipt` of the frame that was broken, if it can still be read.
+    pub fn broken_receipt(&self) -> Option<ByteString> {
+        let version = self.version.unwrap_or(Version::V12);
+        let head = &self.buffer[..self.buffer.len().min(self.limits.header_bytes)];
+        let lines = head.split(|byte| *byte == b'\n').skip(1);
+        let mut lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let value = lines
+            .by_ref()
+            .take_while(|line| !line.is_empty())
+            .find_map(|line| line.strip_prefix(b"receipt:"))?;
+        let value = std::str::from_utf8(value).ok().filter(|value| !value.contains('\0'))?;
+        unescape(value, version).map(|value| ByteString::from(value.into_owned()))
+    }
+
     /// Whether the beginning of a frame is there and its end is not.
     pub fn is_mid_frame(&self) -> bool {
         !self.buffer.is_empty()

@@ -155,7 +155,10 @@ impl<S: Clone> Session<S> {
             }
             let frame = match self.decoder.decode() {
                 Ok(frame) => frame,
-                Err(error) => return Some(self.fail(error.into(), None)),
+                Err(error) => {
+                    let receipt = self.decoder.broken_receipt();
+                    return Some(self.fail(error.into(), receipt));
+                }
             };
             if frame.is_some() {
                 self.deadlines.frame_ended();
@@ -215,8 +218,11 @@ impl<S: Clone> Session<S> {
         connected.into_iter().flat_map(|connected| connected.subscriptions.iter())
     }
 
-    /// Answers messages as the client asks.
-    pub fn acknowledge(&mut self, acknowledgement: &Acknowledgement) -> Result<Answered<S>, Violation> {
+    /// Answers messages as the client asks; `None` if their subscription has ended meanwhile.
+    pub fn acknowledge(
+        &mut self,
+        acknowledgement: &Acknowledgement,
+    ) -> Result<Option<Answered<S>>, Violation> {
         match &mut self.phase {
             Phase::Connected(connected) => connected.subscriptions.answer(acknowledgement),
             _ => Err(Violation::NotConnected),
@@ -264,9 +270,10 @@ impl<S: Clone> Session<S> {
                 return Ok(receipt.map(Action::Receipt));
             }
             Request::Send(send) => Action::Send { send, receipt },
-            Request::Acknowledge(acknowledgement) => {
-                Action::Acknowledged { answered: subscriptions.answer(&acknowledgement)?, receipt }
-            }
+            Request::Acknowledge(acknowledgement) => match subscriptions.answer(&acknowledgement)? {
+                Some(answered) => Action::Acknowledged { answered, receipt },
+                None => return Ok(receipt.map(Action::Receipt)),
+            },
             Request::Subscribe(subscribe) => {
                 subscriptions.check(&subscribe, self.settings.subscriptions)?;
                 Action::Subscribe { subscribe, receipt }

@@ -12,7 +12,7 @@ use crate::{
     world::{Backing, World, metric, metric_becomes, with_world_as},
 };
 
-const FRAME_TOOK_TOO_LONG: &str = "a frame took too long, reconnect and resume";
+const FRAME_TOOK_TOO_LONG: &str = "a frame took too long, reconnect and resume (MOYIZA_FRAME_TIMEOUT_MS)";
 
 /// Runs an attack on a node with these settings; behind it everything is as it was.
 async fn attack(settings: &[&str], test: impl AsyncFnOnce(&World)) {
@@ -77,7 +77,9 @@ async fn slow_lorises_are_closed_and_others_do_not_wait() {
                     0 => drip(peer, messages("CONNECT\npasscode:")).await,
                     _ => drip(peer, line_ends()).await,
                 };
-                peer.farewell().await.assert_error("no CONNECT in time, reconnect", 1013);
+                peer.farewell()
+                    .await
+                    .assert_error("no CONNECT in time, reconnect (MOYIZA_CONNECT_TIMEOUT_MS)", 1013);
             }));
             let frames = join_all((0..12).map(async |n| {
                 let peer = connected(world).await;
@@ -328,7 +330,10 @@ async fn a_client_that_pings_and_does_not_read_is_too_slow() {
         }
         let farewell = peer.farewell().await;
         assert!(farewell.pongs < count, "{} of {count} pongs", farewell.pongs);
-        assert_eq!(farewell.close, Some((1013, "too slow, reconnect and resume".into())));
+        assert_eq!(
+            farewell.close,
+            Some((1013, "too slow, reconnect and resume (MOYIZA_MAX_QUEUED_BYTES)".into()))
+        );
         metric_becomes(world.addr(), "moyiza_connections_closed_total{reason=\"too-slow\"}", 1).await;
     })
     .await;

@@ -53,7 +53,7 @@ async fn handshake_time() {
 async fn connect_time() {
     limited(&["--connect-timeout-ms", "100"], async |world| {
         let farewell = Peer::open(world.addr()).await.farewell().await;
-        farewell.assert_error("no CONNECT in time, reconnect", 1013);
+        farewell.assert_error("no CONNECT in time, reconnect (MOYIZA_CONNECT_TIMEOUT_MS)", 1013);
         assert_eq!(
             metric(world.addr(), "moyiza_connections_closed_total{reason=\"connect-timeout\"}").await,
             1
@@ -73,14 +73,18 @@ async fn frame_time() {
         for begun in [&half[..], &whole[..20], &whole[..6], &whole[..1]] {
             let mut peer = connected(world).await;
             peer.write(begun).await;
-            peer.farewell().await.assert_error("a frame took too long, reconnect and resume", 1013);
+            peer.farewell()
+                .await
+                .assert_error("a frame took too long, reconnect and resume (MOYIZA_FRAME_TIMEOUT_MS)", 1013);
         }
         // A fragment, and nothing behind it.
         let mut fragment = masked(OpCode::Text, b"\n");
         fragment[0] &= 0x7f;
         let mut peer = connected(world).await;
         peer.write(&fragment).await;
-        peer.farewell().await.assert_error("a frame took too long, reconnect and resume", 1013);
+        peer.farewell()
+            .await
+            .assert_error("a frame took too long, reconnect and resume (MOYIZA_FRAME_TIMEOUT_MS)", 1013);
         // Who is idle between frames is none of these.
         connected(world).await.works().await;
     })
@@ -256,7 +260,10 @@ async fn unacknowledged() {
         peer.works().await;
         sender.publish("/topic/a", "x").await;
         let farewell = peer.farewell().await;
-        farewell.assert_error("too many messages wait for ACK, reconnect and resume", 1013);
+        farewell.assert_error(
+            "too many messages wait for ACK, reconnect and resume (MOYIZA_MAX_UNACKNOWLEDGED)",
+            1013,
+        );
         sender.works().await;
     })
     .await;
@@ -399,7 +406,10 @@ async fn connections_per_user() {
         let mut third = Peer::open(world.addr()).await;
         third.say_connect(&anna.token, Version::V12).await;
         let farewell = third.farewell().await;
-        farewell.assert_error("too many connections of this account, close one first", 1008);
+        farewell.assert_error(
+            "too many connections of this account, close one first (MOYIZA_MAX_CONNECTIONS_PER_USER)",
+            1008,
+        );
         Peer::connect(world.addr(), &bo.token, Version::V12).await.works().await;
         second.farewell_first().await;
         // Gone a moment later.
@@ -413,7 +423,7 @@ async fn connections_per_user() {
 #[tokio::test]
 async fn sends_per_second() {
     limited(&["--max-sends-per-second", "1", "--max-send-burst", "6"], async |world| {
-        let text = "a connection may SEND or SUBSCRIBE 1 times a second";
+        let text = "a connection may SEND or SUBSCRIBE 1 times a second, and 6 times at once";
         let mut peer = connected(world).await;
         peer.subscribe("errors", "/user/queue/errors").await;
         for n in 0..5 {

@@ -56,7 +56,11 @@ async fn one_that_never_reads_among_fifty_that_do() {
             assert_eq!(message.trim_end(), (n / TIMES).to_string());
         }
         assert!(came * BODY <= kernel_buffers() + QUEUED, "{came} of {}", messages * TIMES);
-        assert_eq!(farewell.close, Some((1013, "too slow, reconnect and resume".into())), "{farewell:?}");
+        assert_eq!(
+            farewell.close,
+            Some((1013, "too slow, reconnect and resume (MOYIZA_MAX_QUEUED_BYTES)".into())),
+            "{farewell:?}"
+        );
         metric_becomes(world.addr(), TOO_SLOW, 1).await;
         // It comes back, and all is well.
         let mut back = connect().await;

@@ -91,7 +91,7 @@ impl Connection {
         if (0..sends).all(|_| self.sends.take(rate, now)) {
             Ok(())
         } else {
-            Err(Refusal::TooFast(rate.per_second))
+            Err(Refusal::TooFast { per_second: rate.per_second, burst: rate.burst })
         }
     }
 

@@ -12,7 +12,7 @@ use super::Connection;
 use crate::connection::{Batch, CloseReason, frames, timers::Place};
 
 /// How long a client may take to let a close through, and to answer it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(in crate::connection) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same for one that was too slow: it is told why once it reads again. Nothing but that waits for it.
 const TOO_SLOW_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long before a token's end its client is told.

@@ -1,6 +1,6 @@
 //! A connection's subscriptions, by the client's names for them.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytestring::ByteString;
 use parking_lot::Mutex;
@@ -22,7 +22,15 @@ pub struct Answered<S> {
 
 /// Sorted by name: the least memory for the one or two that most connections have, and no scan for hundreds.
 #[derive(Debug)]
-pub(super) struct Subscriptions<S>(Vec<Entry<S>>);
+pub(super) struct Subscriptions<S> {
+    open: Vec<Entry<S>>,
+    /// Names of the last that ended while messages may have waited for an answer: a client that stops may have an ACK
+    /// on its way.
+    ended: VecDeque<Box<str>>,
+}
+
+/// Ended subscriptions that are remembered.
+const ENDED: usize = 16;
 
 #[derive(Debug)]
 struct Entry<S> {
@@ -34,7 +42,7 @@ struct Entry<S> {
 
 impl<S> Default for Subscriptions<S> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { open: Vec::new(), ended: VecDeque::new() }
     }
 }
 
@@ -44,7 +52,7 @@ fn name(subscribe: &Subscribe) -> &ByteString {
 
 impl<S: Clone> Subscriptions<S> {
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|entry| (*entry.name).cmp(name))
+        self.open.binary_search_by(|entry| (*entry.name).cmp(name))
     }
 
     /// Whether there is room for this one.
@@ -52,7 +60,7 @@ impl<S: Clone> Subscriptions<S> {
         if self.find(name(subscribe)).is_ok() {
             return Err(Violation::SubscriptionTaken(name(subscribe).clone()));
         }
-        if self.0.len() >= limit {
+        if self.open.len() >= limit {
             return Err(Violation::TooManySubscriptions(limit));
         }
         Ok(())
@@ -68,13 +76,13 @@ impl<S: Clone> Subscriptions<S> {
         let unacknowledged = (subscribe.ack != Ack::Auto)
             .then(|| Arc::new(Mutex::new(Unacknowledged::new(subscribe.ack, limit))));
         let entry = Entry { name: (**name).into(), unacknowledged: unacknowledged.clone(), data };
-        if self.0.is_empty() {
+        if self.open.is_empty() {
             // Most have one: room for four would be held for nothing.
-            self.0.reserve_exact(1);
+            self.open.reserve_exact(1);
         }
         match self.find(name) {
-            Ok(at) => self.0[at] = entry,
-            Err(at) => self.0.insert(at, entry),
+            Ok(at) => self.open[at] = entry,
+            Err(at) => self.open.insert(at, entry),
         }
         unacknowledged
     }
@@ -85,18 +93,30 @@ impl<S: Clone> Subscriptions<S> {
 
     pub(super) fn remove(&mut self, name: &ByteString) -> Result<S, Violation> {
         let at = self.find(name).map_err(|_| Violation::NoSubscription(name.clone()))?;
-        Ok(self.0.remove(at).data)
+        let Entry { name, unacknowledged, data } = self.open.remove(at);
+        if unacknowledged.is_some() {
+            if self.ended.len() == ENDED {
+                self.ended.pop_front();
+            }
+            self.ended.push_back(name);
+        }
+        Ok(data)
     }
 
-    pub(super) fn answer(&self, asked: &Acknowledgement) -> Result<Answered<S>, Violation> {
+    /// `None` for a subscription that has ended: nobody waits for its answers.
+    pub(super) fn answer(&self, asked: &Acknowledgement) -> Result<Option<Answered<S>>, Violation> {
         let not_delivered = || Violation::NotDelivered(asked.message.clone());
         let message: u64 = asked.message.parse().map_err(|_| not_delivered())?;
+        let ended = |name: &ByteString| self.ended.iter().any(|ended| **ended == **name);
+        if asked.subscription.as_ref().is_some_and(|name| self.find(name).is_err() && ended(name)) {
+            return Ok(None);
+        }
         let candidates = match &asked.subscription {
             Some(name) => {
                 let at = self.find(name).map_err(|_| Violation::NoSubscription(name.clone()))?;
-                &self.0[at..=at]
+                &self.open[at..=at]
             }
-            None => &self.0[..],
+            None => &self.open[..],
         };
         let noted = |entry: &Entry<S>| entry.unacknowledged.clone();
         let waits = |entry: &&Entry<S>| noted(entry).is_some_and(|noted| noted.lock().waits_for(message));
@@ -106,14 +126,14 @@ impl<S: Clone> Subscriptions<S> {
         };
         // Where no subscription is named, one that waits for this comes before one that has had it.
         let mut in_order = candidates.iter().find(waits).into_iter().chain(candidates);
-        in_order.find_map(answer).ok_or_else(not_delivered)
+        in_order.find_map(answer).map(Some).ok_or_else(not_delivered)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &S)> {
-        self.0.iter().map(|entry| (&*entry.name, &entry.data))
+        self.open.iter().map(|entry| (&*entry.name, &entry.data))
     }
 
     pub(super) fn into_data(self) -> Vec<S> {
-        self.0.into_iter().map(|entry| entry.data).collect()
+        self.open.into_iter().map(|entry| entry.data).collect()
     }
 }

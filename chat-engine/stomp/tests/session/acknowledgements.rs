@@ -135,3 +135,16 @@ fn in_1_0_a_message_is_found_whatever_its_subscription() {
     assert_eq!(conversation.ask("ACK\nmessage-id:2\n\n\0"), "answered a through 2");
     assert_eq!((conversation.waiting("a"), conversation.waiting("b")), (0, 0));
 }
+
+#[test]
+fn an_answer_may_cross_the_end_of_its_subscription() {
+    for version in [Version::V11, Version::V12] {
+        let mut conversation = delivered(version, "client-individual");
+        conversation.say("UNSUBSCRIBE\nid:s\n\n\0");
+        let late = answer(version, "ACK", "10").replacen('\n', "\nreceipt:late\n", 1);
+        assert_eq!(conversation.ask(&late), "done, receipt late");
+        // One that never was is another matter.
+        let foreign = late.replace(":s\n", ":t\n").replace("@s", "@t");
+        assert!(conversation.ask(&foreign).starts_with("fail: there is no subscription \"t\""));
+    }
+}

@@ -145,7 +145,11 @@ impl Conversation {
                     let answered = self.session.acknowledge(asked);
                     answered.map_or_else(
                         |violation| violation.to_string(),
-                        |answered| format!("answered {}", answered.subscription),
+                        |answered| {
+                            answered.map_or("answered nobody".into(), |answered| {
+                                format!("answered {}", answered.subscription)
+                            })
+                        },
                     )
                 }));
                 (format!("commit {parts:?}"), receipt)

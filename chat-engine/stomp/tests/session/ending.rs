@@ -84,3 +84,17 @@ fn only_send_has_a_body() {
     }
     assert_eq!(Conversation::connected(Version::V10).ask(frame), "done, receipt r");
 }
+
+#[test]
+fn a_frame_that_cannot_be_read_is_named_by_its_receipt_if_that_can() {
+    for broken in [
+        "HELLO\nreceipt:mine\n\n\0",
+        "SEND\nreceipt:mine\nno colon\n\n\0",
+        "SEND\nreceipt:mine\ncontent-length:x\n\n\0",
+        "SEND\nreceipt:mine\ncontent-length:1\n\nxyz\0",
+    ] {
+        let mut conversation = Conversation::connected(Version::V12);
+        let said = conversation.ask(broken);
+        assert!(said.starts_with("fail: ") && said.ends_with(", receipt mine"), "{broken:?}: {said}");
+    }
+}
