@@ -149,13 +149,14 @@ impl Decoder {
     pub fn broken_receipt(&self) -> Option<ByteString> {
         let version = self.version.unwrap_or(Version::V12);
         let head = &self.buffer[..self.buffer.len().min(self.limits.header_bytes)];
-        let lines = head.split(|byte| *byte == b'\n').skip(1);
-        let mut lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let value = lines
-            .by_ref()
-            .take_while(|line| !line.is_empty())
-            .find_map(|line| line.strip_prefix(b"receipt:"))?;
-        let value = std::str::from_utf8(value).ok().filter(|value| !value.contains('\0'))?;
+        let head = head.split(|byte| *byte == 0).next().unwrap_or_default();
+        // Whole lines only: what is behind them depends on how the bytes were cut.
+        let lines = head.split_inclusive(|byte| *byte == b'\n').skip(1);
+        let mut lines = lines
+            .filter_map(|line| line.strip_suffix(b"\n"))
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+            .take_while(|line| !line.is_empty());
+        let value = std::str::from_utf8(lines.find_map(|line| line.strip_prefix(b"receipt:"))?).ok()?;
         unescape(value, version).map(|value| ByteString::from(value.into_owned()))
     }
 
