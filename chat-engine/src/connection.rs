@@ -17,7 +17,8 @@ mod timers;
 mod transport;
 
 pub use close::CloseReason;
-pub use outbox::{Batch, Outbox, Owed};
+pub use flusher::Batch;
+pub use outbox::{Outbox, Owed};
 pub(crate) use outlet::Message;
 pub use outlet::Outlet;
 pub use queue::{Mark, Outgoing};

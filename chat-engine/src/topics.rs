@@ -1,7 +1,8 @@
 //! `/topic/{name}`: plain transient pub/sub. A message goes to whoever is subscribed at the moment, on every node.
 //!
 //! The one who publishes queues a message for all subscribers of this node while it holds the topic, so that all
-//! of them see a topic's messages in one order; what is queued is written after that, without it.
+//! of them see a topic's messages in one order. What is queued is written after that, without it, but for a queue that
+//! has no room left: that one is offered to its socket at once, which never waits.
 
 mod message;
 pub(crate) mod redis;
@@ -11,7 +12,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use dashmap::{DashMap, Entry};
+use dashmap::DashMap;
 pub(crate) use message::TopicMessage;
 use redis::RedisTopics;
 use stomp::Send;
@@ -71,24 +72,17 @@ impl Local {
         }
     }
 
-    /// Whether it is the first of this node.
-    fn add(&self, destination: &Arc<str>, id: SubscriberId, outlet: Outlet) -> bool {
-        let mut subscribers = self.topics.entry(destination.clone()).or_default();
-        subscribers.push((id, outlet));
-        subscribers.len() == 1
+    fn add(&self, destination: &Arc<str>, id: SubscriberId, outlet: Outlet) {
+        self.topics.entry(destination.clone()).or_default().push((id, outlet));
     }
 
-    /// Whether it was the last of this node.
-    fn remove(&self, destination: &Arc<str>, id: SubscriberId) -> bool {
-        let Entry::Occupied(mut subscribers) = self.topics.entry(destination.clone()) else { return false };
-        if let Some(at) = subscribers.get().iter().position(|(other, _)| *other == id) {
-            subscribers.get_mut().swap_remove(at);
-        }
-        let last = subscribers.get().is_empty();
-        if last {
-            subscribers.remove();
-        }
-        last
+    fn remove(&self, destination: &Arc<str>, id: SubscriberId) {
+        self.topics.remove_if_mut(destination, |_, subscribers| {
+            if let Some(at) = subscribers.iter().position(|(other, _)| *other == id) {
+                subscribers.swap_remove(at);
+            }
+            subscribers.is_empty()
+        });
     }
 }
 

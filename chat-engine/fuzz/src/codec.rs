@@ -27,6 +27,7 @@ pub fn codec(attempt: &[u8]) {
         if can_be_written(&frame, version) {
             let (read, error) = decode(version, limits, [&write(&frame, version)[..]]);
             assert_eq!(error, None, "{frame:?}");
+            // What is held to here: one frame, written, is one frame.
             let [read] = &read[..] else { panic!("{frame:?} became {read:?}") };
             assert_eq!((read.command, &read.body), (frame.command, &frame.body));
             assert_eq!(own_headers(read), own_headers(&frame));

@@ -64,17 +64,12 @@ impl Echo {
         loop {
             while self.outbox.flush() {}
             let standing = self.outbox.standing();
-            if standing.socket == SocketState::Gone
-                || (standing.drained && standing.closing == Some(CloseReason::PeerClosed))
-            {
+            if standing.socket == SocketState::Gone || standing.closing.is_some() {
                 return Poll::Ready(());
             }
             if standing.socket == SocketState::Full && self.transport.poll_writable(context).is_ready() {
                 self.outbox.writable();
                 continue;
-            }
-            if standing.closing.is_some() {
-                return Poll::Ready(());
             }
             if !standing.drained {
                 // Reads on when the client has taken what it sent.
@@ -86,12 +81,16 @@ impl Echo {
         }
     }
 
-    /// Writes what is left, and waits for the peer to go.
+    /// Writes what is left, and waits for the peer to go, unless it was the first to close: then this side ends the
+    /// connection (RFC 6455 §7.1.1).
     fn poll_leave(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.outbox.register(context);
         while self.outbox.flush() {}
-        let full = self.outbox.standing().socket == SocketState::Full;
-        if full && self.transport.poll_writable(context).is_ready() {
+        let standing = self.outbox.standing();
+        if standing.drained && standing.closing == Some(CloseReason::PeerClosed) {
+            return Poll::Ready(());
+        }
+        if standing.socket == SocketState::Full && self.transport.poll_writable(context).is_ready() {
             self.outbox.writable();
             context.waker().wake_by_ref();
         }

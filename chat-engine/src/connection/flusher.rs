@@ -9,10 +9,45 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::AbortHandle};
 
-use super::{ConnectionId, Outbox};
+use super::{ConnectionId, Outbox, Outgoing};
 
 /// Connections that are written to before others may run.
 const TURN: usize = 128;
+
+/// Connections that have something to write, gathered while frames are queued. When it is dropped they are handed to
+/// their flushers.
+#[derive(Debug, Default)]
+pub struct Batch(Vec<Arc<Outbox>>);
+
+impl Batch {
+    /// Queues a frame for a connection.
+    pub fn push(&mut self, outbox: &Arc<Outbox>, outgoing: impl Into<Outgoing>) {
+        if outbox.push(outgoing.into()) {
+            self.0.push(outbox.clone());
+        }
+    }
+
+    /// Hands over what was gathered.
+    pub fn flush(&mut self) {
+        let mut idle = Vec::new();
+        for outbox in self.0.drain(..) {
+            let flusher = outbox.flusher.clone();
+            if flusher.add(outbox) {
+                idle.push(flusher);
+            }
+        }
+        // Only now: they would find half of it.
+        for flusher in idle {
+            flusher.wake();
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
 
 /// The flushers of a node. They end when it is dropped.
 #[derive(Debug)]

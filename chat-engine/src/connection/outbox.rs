@@ -1,6 +1,6 @@
 //! A connection's way out: its queue, and the socket that it empties into.
 //!
-//! Whoever has frames for many clients queues them in a [`Batch`] and hands the connections to their
+//! Whoever has frames for many clients queues them in a [`Batch`](super::Batch) and hands the connections to their
 //! [flushers](super::flusher): all that is due leaves in one write, and no task is woken for it. Only what the socket
 //! does not take at once is left to the connection's own task.
 
@@ -42,7 +42,7 @@ pub struct Outbox {
     state: Mutex<State>,
     task: AtomicWaker,
     socket: OwnedWriteHalf,
-    flusher: Arc<Flusher>,
+    pub(super) flusher: Arc<Flusher>,
     max_bytes: usize,
     /// An ERROR says why it is closed.
     speaks_stomp: bool,
@@ -97,41 +97,6 @@ pub(super) struct Standing {
     pub(super) socket: SocketState,
     /// Nothing is being done for the client any more, and everything there is to tell of it is queued.
     pub(super) settled: bool,
-}
-
-/// Connections that have something to write, gathered while frames are queued. When it is dropped they are handed to
-/// their flushers.
-#[derive(Debug, Default)]
-pub struct Batch(Vec<Arc<Outbox>>);
-
-impl Batch {
-    /// Queues a frame for a connection.
-    pub fn push(&mut self, outbox: &Arc<Outbox>, outgoing: impl Into<Outgoing>) {
-        if outbox.push(outgoing.into()) {
-            self.0.push(outbox.clone());
-        }
-    }
-
-    /// Hands over what was gathered.
-    pub fn flush(&mut self) {
-        let mut idle = Vec::new();
-        for outbox in self.0.drain(..) {
-            let flusher = outbox.flusher.clone();
-            if flusher.add(outbox) {
-                idle.push(flusher);
-            }
-        }
-        // Only now: they would find half of it.
-        for flusher in idle {
-            flusher.wake();
-        }
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.flush();
-    }
 }
 
 /// Milliseconds of [`Outbox::written_at`] count from here.

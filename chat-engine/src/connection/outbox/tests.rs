@@ -4,7 +4,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::connection::{ConnectionId, flusher::Flushers};
+use crate::connection::{Batch, ConnectionId, flusher::Flushers};
 
 const ID: SubscriberId = SubscriberId(1);
 
