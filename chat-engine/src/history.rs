@@ -38,6 +38,7 @@ pub async fn write(
         .bind(column(|record| record.seq.get()))
         .bind(records.iter().map(|record| record.draft.kind.code()).collect::<Vec<_>>())
         .bind(column(|record| record.draft.user.get()))
+        .bind(records.iter().map(|record| record.draft.target).collect::<Vec<_>>())
         .bind(records.iter().map(|record| sent_at(&record.draft)).collect::<Vec<_>>())
         // A body is JSON that this engine wrote, or checked to be UTF-8 when it read it from Kafka.
         .bind(records.iter().map(|record| String::from_utf8_lossy(&record.draft.body)).collect::<Vec<_>>())
@@ -85,6 +86,7 @@ struct Row {
     seq: Option<Seq>,
     kind: Option<i16>,
     sender_id: Option<UserId>,
+    target: Option<Seq>,
     sent_at: Option<OffsetDateTime>,
     body: Option<String>,
 }
@@ -118,6 +120,7 @@ impl Row {
             room,
             kind: RecordKind::from_code(self.kind?)?,
             user: self.sender_id?,
+            target: self.target,
             client_id: None,
             sent_at_ms: i64::try_from(self.sent_at?.unix_timestamp_nanos() / 1_000_000).ok()?,
             body: Bytes::from(self.body?),

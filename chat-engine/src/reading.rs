@@ -106,12 +106,13 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// The effect of a record of that kind on its user.
-    pub const fn of(kind: RecordKind) -> Self {
+    /// The effect of a record of that kind on its user; edits and deletions move nobody.
+    pub const fn of(kind: RecordKind) -> Option<Self> {
         match kind {
-            RecordKind::Message => Self::Sent,
-            RecordKind::Joined => Self::Joined,
-            RecordKind::Left => Self::Left,
+            RecordKind::Message => Some(Self::Sent),
+            RecordKind::Joined => Some(Self::Joined),
+            RecordKind::Left => Some(Self::Left),
+            RecordKind::Edited | RecordKind::Deleted => None,
         }
     }
 }

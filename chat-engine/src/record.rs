@@ -15,6 +15,10 @@ pub enum RecordKind {
     Joined = 1,
     /// Somebody is no longer a member.
     Left = 2,
+    /// The author changed a message.
+    Edited = 3,
+    /// A message was taken back, by its author or by right.
+    Deleted = 4,
 }
 
 impl RecordKind {
@@ -29,6 +33,8 @@ impl RecordKind {
             0 => Some(Self::Message),
             1 => Some(Self::Joined),
             2 => Some(Self::Left),
+            3 => Some(Self::Edited),
+            4 => Some(Self::Deleted),
             _ => None,
         }
     }
@@ -41,8 +47,10 @@ pub struct Draft {
     pub room: RoomId,
     /// What it tells.
     pub kind: RecordKind,
-    /// Who sent it, joined or left.
+    /// Who sent it, joined, left, edited or deleted.
     pub user: UserId,
+    /// The message that was edited or deleted; `None` for every other kind.
+    pub target: Option<Seq>,
     /// The sender's name for it, the same at every attempt to send it.
     pub client_id: Option<ByteString>,
     /// When the engine took it, in milliseconds since 1970.
@@ -78,41 +86,97 @@ enum Body<'a> {
         at: i64,
         #[serde(rename = "client-id", skip_serializing_if = "Option::is_none")]
         client_id: Option<&'a str>,
+        #[serde(rename = "reply-to", skip_serializing_if = "Option::is_none")]
+        reply_to: Option<Seq>,
         content: &'a str,
     },
     Joined {
         user: UserId,
         at: i64,
+        #[serde(rename = "client-id")]
+        client_id: &'a str,
     },
     Left {
         user: UserId,
         at: i64,
+        #[serde(rename = "client-id")]
+        client_id: &'a str,
+    },
+    Edited {
+        target: Seq,
+        user: UserId,
+        at: i64,
+        #[serde(rename = "client-id", skip_serializing_if = "Option::is_none")]
+        client_id: Option<&'a str>,
+        content: &'a str,
+    },
+    Deleted {
+        target: Seq,
+        user: UserId,
+        at: i64,
+        #[serde(rename = "client-id", skip_serializing_if = "Option::is_none")]
+        client_id: Option<&'a str>,
     },
 }
 
 impl Draft {
-    /// A message that is being sent now.
-    pub fn message(room: RoomId, sender: UserId, client_id: Option<ByteString>, content: &str) -> Self {
+    /// A message that is being sent now, perhaps as a reply to an earlier one.
+    pub fn message(
+        room: RoomId,
+        sender: UserId,
+        client_id: Option<ByteString>,
+        reply_to: Option<Seq>,
+        content: &str,
+    ) -> Self {
         let at = now_ms();
-        let body = Body::Message { sender, at, client_id: client_id.as_deref(), content }.to_json();
-        Self { room, kind: RecordKind::Message, user: sender, client_id, sent_at_ms: at, body }
+        let body = Body::Message { sender, at, client_id: client_id.as_deref(), reply_to, content }.to_json();
+        Self { room, kind: RecordKind::Message, user: sender, target: None, client_id, sent_at_ms: at, body }
+    }
+
+    /// The message at `target` says `content` from now on.
+    pub fn edited(
+        room: RoomId,
+        user: UserId,
+        target: Seq,
+        client_id: Option<ByteString>,
+        content: &str,
+    ) -> Self {
+        let at = now_ms();
+        let body = Body::Edited { target, user, at, client_id: client_id.as_deref(), content }.to_json();
+        let kind = RecordKind::Edited;
+        Self { room, kind, user, target: Some(target), client_id, sent_at_ms: at, body }
+    }
+
+    /// The message at `target` is gone from now on.
+    pub fn deleted(room: RoomId, user: UserId, target: Seq, client_id: Option<ByteString>) -> Self {
+        let at = now_ms();
+        let body = Body::Deleted { target, user, at, client_id: client_id.as_deref() }.to_json();
+        let kind = RecordKind::Deleted;
+        Self { room, kind, user, target: Some(target), client_id, sent_at_ms: at, body }
     }
 
     /// A member who joined, by the event of that id.
     pub fn joined(room: RoomId, user: UserId, event: i64) -> Self {
-        let at = now_ms();
-        Self::system(room, RecordKind::Joined, user, event, at, &Body::Joined { user, at })
+        let (at, client_id) = (now_ms(), &*format!("event-{event}"));
+        Self::system(room, RecordKind::Joined, user, client_id, at, &Body::Joined { user, at, client_id })
     }
 
     /// A member who left, by the event of that id.
     pub fn left(room: RoomId, user: UserId, event: i64) -> Self {
-        let at = now_ms();
-        Self::system(room, RecordKind::Left, user, event, at, &Body::Left { user, at })
+        let (at, client_id) = (now_ms(), &*format!("event-{event}"));
+        Self::system(room, RecordKind::Left, user, client_id, at, &Body::Left { user, at, client_id })
     }
 
-    fn system(room: RoomId, kind: RecordKind, user: UserId, event: i64, at: i64, body: &Body<'_>) -> Self {
-        let client_id = Some(format!("event-{event}").into());
-        Self { room, kind, user, client_id, sent_at_ms: at, body: body.to_json() }
+    fn system(
+        room: RoomId,
+        kind: RecordKind,
+        user: UserId,
+        client_id: &str,
+        at: i64,
+        body: &Body<'_>,
+    ) -> Self {
+        let client_id = Some(client_id.into());
+        Self { room, kind, user, target: None, client_id, sent_at_ms: at, body: body.to_json() }
     }
 }
 

@@ -233,7 +233,7 @@ impl Running {
 
     /// Sends a message without a connection, and waits until it is durable.
     pub async fn post(&self, room: RoomId, sender: UserId, content: &str) -> Result<Seq, AppendError> {
-        self.engine.log.append_durably(Draft::message(room, sender, None, content)).await
+        self.engine.log.append_durably(Draft::message(room, sender, None, None, content)).await
     }
 
     /// Waits for the node to fail, and says why.

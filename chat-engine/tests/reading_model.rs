@@ -235,7 +235,7 @@ impl World {
         // Not dense, as in a partition that other rooms share.
         let seq = Seq::from_raw(self.log.last().map_or(0, |r| r.seq.get()) + 1 + self.dice.below(3) as i64)
             .unwrap();
-        let draft = Draft::message(RoomId::try_from(1).unwrap(), sender, None, "x");
+        let draft = Draft::message(RoomId::try_from(1).unwrap(), sender, None, None, "x");
         self.log.push(Arc::new(Record { seq, draft }));
     }
 

@@ -118,7 +118,7 @@ async fn say(database: &PgPool, brokers: &str, plan: &Plan, sayings: [demo::Sayi
     kafka::ensure(brokers, &topics, epoch).await?;
     let log = Log::Kafka(kafka::KafkaLog::new(brokers, &topics, epoch)?);
     for (room, sender, content) in sayings {
-        log.append_durably(Draft::message(room, sender, None, content)).await?;
+        log.append_durably(Draft::message(room, sender, None, None, content)).await?;
     }
     Ok(())
 }

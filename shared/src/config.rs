@@ -83,6 +83,22 @@ pub struct EngineSettings {
     /// Partitions of the chat log; a change needs a new epoch
     #[arg(long, env = "MOYIZA_LOG_PARTITIONS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub log_partitions: u16,
+    /// How long the log gathers records into one request, in milliseconds; 0 sends at once, and gathers what comes
+    /// while a request is under way
+    #[arg(long, env = "MOYIZA_LOG_LINGER_MS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1_000))]
+    pub log_linger_ms: u16,
+    /// How long a SEND waits for a log that does not answer before it is refused, in milliseconds
+    #[arg(long, env = "MOYIZA_LOG_TIMEOUT_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=300_000))]
+    pub log_timeout_ms: u32,
+    /// Memory for the end of the log, from which history and resuming clients are served first, in bytes
+    #[arg(long, env = "MOYIZA_TAIL_BYTES", default_value_t = 67_108_864, value_parser = at_least_one)]
+    pub tail_bytes: usize,
+    /// Records that are written to PostgreSQL together at most
+    #[arg(long, env = "MOYIZA_HISTORY_BATCH", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub history_batch: u32,
+    /// How long records gather to be written to PostgreSQL together, in milliseconds
+    #[arg(long, env = "MOYIZA_HISTORY_BATCH_MS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub history_batch_ms: u16,
     /// Plain pub/sub for every client at `/topic/…`
     #[arg(long, env = "MOYIZA_TOPICS", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub topics: bool,
@@ -161,6 +177,9 @@ pub struct EngineLimits {
     /// SEND and SUBSCRIBE frames that one connection may send at once
     #[arg(long, env = "MOYIZA_MAX_SEND_BURST", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_send_burst: u32,
+    /// Records that a resuming subscription may have missed; one that missed more starts afresh
+    #[arg(long, env = "MOYIZA_MAX_REPLAY", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub max_replay: u16,
     /// Bytes that may wait for one connection; one that is slower is closed
     #[arg(long, env = "MOYIZA_MAX_QUEUED_BYTES", default_value_t = 1_048_576, value_parser = at_least_one)]
     pub max_queued_bytes: usize,

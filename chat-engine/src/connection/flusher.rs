@@ -17,7 +17,7 @@ const TURN: usize = 128;
 /// Connections that have something to write, gathered while frames are queued. When it is dropped they are handed to
 /// their flushers.
 #[derive(Debug, Default)]
-pub struct Batch(Vec<Arc<Outbox>>);
+pub struct Batch(pub(super) Vec<Arc<Outbox>>);
 
 impl Batch {
     /// Queues a frame for a connection.

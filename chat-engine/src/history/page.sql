@@ -1,7 +1,7 @@
-select progress.next_offset, message.seq, message.kind, message.sender_id, message.sent_at, message.body
+select progress.next_offset, message.seq, message.kind, message.sender_id, message.target, message.sent_at, message.body
 from log_progress as progress
 left join lateral (
-    select seq, kind, sender_id, sent_at, body
+    select seq, kind, sender_id, target, sent_at, body
     from chat_messages
     where room_id = $3 and seq < $4
     order by seq desc

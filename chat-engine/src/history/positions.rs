@@ -52,6 +52,8 @@ impl PositionChanges {
                     Change::Joined(record.seq)
                 }
                 (RecordKind::Message, _) => Change::Advanced(record.seq),
+                // They move nobody.
+                (RecordKind::Edited | RecordKind::Deleted, _) => continue,
             };
             folded.insert(member, change);
         }
@@ -77,12 +79,12 @@ mod tests {
         let (room, [anna, bo, cy]) =
             (1.try_into().unwrap(), [1, 2, 3].map(|id| UserId::try_from(id).unwrap()));
         let drafts = [
-            Draft::message(room, anna, None, "a"),
+            Draft::message(room, anna, None, None, "a"),
             Draft::joined(room, bo, 1),
-            Draft::message(room, bo, None, "b"),
-            Draft::message(room, cy, None, "c"),
+            Draft::message(room, bo, None, None, "b"),
+            Draft::message(room, cy, None, None, "c"),
             Draft::left(room, cy, 2),
-            Draft::message(room, anna, None, "a"),
+            Draft::message(room, anna, None, None, "a"),
         ];
         let record = |(n, draft)| Arc::new(Record { seq: Seq::from_raw(n).unwrap(), draft });
         let records: Vec<_> = (1..).zip(drafts).map(record).collect();

@@ -4,23 +4,23 @@ with moved as (
     where epoch = $1 and partition = $2 and next_offset = $3
     returning 1
 ), written as (
-    insert into chat_messages (room_id, seq, kind, sender_id, sent_at, body)
-    select * from unnest($5::bigint[], $6::bigint[], $7::smallint[], $8::bigint[], $9::timestamptz[], $10::text[])
+    insert into chat_messages (room_id, seq, kind, sender_id, target, sent_at, body)
+    select * from unnest($5::bigint[], $6::bigint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::timestamptz[], $11::text[])
     where exists (select from moved)
 ), joined as (
     insert into read_positions (room_id, user_id, seq)
-    select * from unnest($11::bigint[], $12::bigint[], $13::bigint[])
+    select * from unnest($12::bigint[], $13::bigint[], $14::bigint[])
     where exists (select from moved)
     on conflict (room_id, user_id) do update set seq = greatest(read_positions.seq, excluded.seq)
 ), advanced as (
     -- Only of members: whoever left meanwhile stays without a position.
     update read_positions as position set seq = sent.seq
-    from unnest($14::bigint[], $15::bigint[], $16::bigint[]) as sent (room_id, user_id, seq)
+    from unnest($15::bigint[], $16::bigint[], $17::bigint[]) as sent (room_id, user_id, seq)
     where position.room_id = sent.room_id and position.user_id = sent.user_id and position.seq < sent.seq
       and exists (select from moved)
 ), gone as (
     delete from read_positions as position
-    using unnest($17::bigint[], $18::bigint[]) as went (room_id, user_id)
+    using unnest($18::bigint[], $19::bigint[]) as went (room_id, user_id)
     where position.room_id = went.room_id and position.user_id = went.user_id and exists (select from moved)
 )
 select count(*) from moved

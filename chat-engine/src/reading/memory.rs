@@ -83,7 +83,7 @@ impl MemoryReading {
     pub(super) fn tell(&self, records: &[Arc<Record>]) {
         for record in records {
             let draft = &record.draft;
-            let effect = Effect::of(draft.kind);
+            let Some(effect) = Effect::of(draft.kind) else { continue };
             self.change(draft.room, |state| state.tell(record.seq, draft.user, effect));
         }
     }

@@ -149,9 +149,10 @@ impl Rooms {
     async fn tell(&self, records: &[Arc<Record>]) -> Result<(), RedisError> {
         let mut rooms: std::collections::BTreeMap<RoomId, Vec<String>> = std::collections::BTreeMap::new();
         for record in records {
+            let Some(effect) = Effect::of(record.draft.kind) else { continue };
             let arguments =
                 rooms.entry(record.draft.room).or_insert_with(|| vec![self.channel(record.draft.room)]);
-            let effect = match Effect::of(record.draft.kind) {
+            let effect = match effect {
                 Effect::Sent => "sent",
                 Effect::Joined => "joined",
                 Effect::Left => "left",

@@ -81,7 +81,7 @@ mod tests {
     use crate::record::Draft;
 
     fn record(seq: i64) -> Arc<Record> {
-        let draft = Draft::message(room(), 1.try_into().unwrap(), None, "x");
+        let draft = Draft::message(room(), 1.try_into().unwrap(), None, None, "x");
         Arc::new(Record { seq: Seq::from_raw(seq).unwrap(), draft })
     }
 

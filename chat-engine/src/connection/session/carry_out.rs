@@ -299,6 +299,6 @@ impl Connection {
         done: impl FnOnce(Result<Seq, AppendError>) + std::marker::Send + 'static,
     ) {
         let Some(user) = self.identity.map(|identity| identity.user) else { return };
-        self.engine.log.append(Draft::message(room, user, client_id, content), Box::new(done));
+        self.engine.log.append(Draft::message(room, user, client_id, None, content), Box::new(done));
     }
 }

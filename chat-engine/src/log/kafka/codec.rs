@@ -16,6 +16,7 @@ use crate::{
 const KIND: &str = "kind";
 const USER: &str = "user";
 const CLIENT_ID: &str = "client-id";
+const TARGET: &str = "target";
 
 /// A message that is no record of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,9 +33,13 @@ pub struct Poison {
 /// The headers of a record.
 pub(super) fn headers(draft: &Draft) -> OwnedHeaders {
     let (kind, user) = (draft.kind.code().to_string(), draft.user.to_string());
-    let headers = OwnedHeaders::new_with_capacity(3)
+    let headers = OwnedHeaders::new_with_capacity(4)
         .insert(Header { key: KIND, value: Some(&kind) })
         .insert(Header { key: USER, value: Some(&user) });
+    let headers = match draft.target {
+        Some(target) => headers.insert(Header { key: TARGET, value: Some(&target.to_string()) }),
+        None => headers,
+    };
     match &draft.client_id {
         Some(client_id) => headers.insert(Header { key: CLIENT_ID, value: Some(&**client_id) }),
         None => headers,
@@ -61,12 +66,17 @@ pub fn decode(epoch: Epoch, message: &impl Message) -> Result<Record, Poison> {
         .ok_or_else(|| poison("its kind is unknown"))?;
     let user: UserId =
         header(USER).and_then(|user| user.parse().ok()).ok_or_else(|| poison("it names no user"))?;
+    let target = header(TARGET).and_then(|target| target.parse().ok());
+    if matches!(kind, RecordKind::Edited | RecordKind::Deleted) && target.is_none() {
+        return Err(poison("it names no message"));
+    }
     let body = message.payload().ok_or_else(|| poison("it has no body"))?;
     text(body).ok_or_else(|| poison("its body is not UTF-8"))?;
     let draft = Draft {
         room,
         kind,
         user,
+        target,
         client_id: header(CLIENT_ID).map(ByteString::from),
         sent_at_ms: message.timestamp().to_millis().unwrap_or(0),
         body: Bytes::copy_from_slice(body),
