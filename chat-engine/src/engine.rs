@@ -15,6 +15,7 @@ use crate::{
     log::Log,
     membership::Memberships,
     shard::Shards,
+    timing::Timing,
     topics::Topics,
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct Engine {
     pub(crate) topics: Topics,
     pub(crate) log: Log,
     pub(crate) counters: Counters,
+    pub(crate) timing: Arc<Timing>,
     /// Whether the node has read the log up to where it was when the node started.
     pub(crate) caught_up: AtomicBool,
 }
@@ -100,6 +102,7 @@ impl Engine {
         let by_reason = |(reason, count): (&str, u64)| (format!("{{reason=\"{reason}\"}}"), count);
         let closings: Vec<_> = counters.closings().into_iter().map(by_reason).collect();
         metric("moyiza_connections_closed_total", "counter", "Ended connections by reason.", &closings);
+        self.timing.write(&mut out);
         out
     }
 }

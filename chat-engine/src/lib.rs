@@ -18,6 +18,7 @@ pub mod room;
 mod running;
 mod server;
 pub mod shard;
+mod timing;
 mod topics;
 
 pub use running::{Backend, Running, Settings, default_origins, start};

@@ -34,6 +34,7 @@ use crate::{
     record::Draft,
     server,
     shard::Shards,
+    timing::Timing,
     topics::{self, Topics, redis::RedisTopics},
 };
 
@@ -162,6 +163,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     let access = Access::load(database.clone()).await?;
     let memberships = Memberships::new(database.clone());
     let (stop, stopping) = watch::channel(false);
+    let timing = Arc::new(Timing::default());
     let local_topics = topics::Local::new(setup.compress_from);
     let Setup { session, send_rate, max_connections_per_user, door, compress_from } = setup;
     let engine = |log, remote_topics, caught_up| {
@@ -173,7 +175,8 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
             max_connections_per_user,
             door,
             timers: Timers::start(),
-            flushers: Flushers::start(cores),
+            flushers: Flushers::start(cores, &timing),
+            timing: timing.clone(),
             access,
             memberships,
             registry: Registry::default(),

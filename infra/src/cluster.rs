@@ -190,7 +190,9 @@ impl Parts {
         let kafka = async {
             match &common.kafka_brokers {
                 Some(brokers) => Ok((brokers.clone(), None)),
-                None => Kafka::start(store, directory, 1).await.map(|kafka| (kafka.bootstrap(), Some(kafka))),
+                None => Kafka::start(store, directory, plan.run.launcher.kafka_nodes)
+                    .await
+                    .map(|kafka| (kafka.bootstrap(), Some(kafka))),
             }
         };
         let (database, redis, kafka) = tokio::join!(database, redis, kafka);

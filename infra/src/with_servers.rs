@@ -27,9 +27,6 @@ use crate::{
 pub struct WithServers {
     #[command(flatten)]
     launcher: LauncherSettings,
-    /// How many Kafka brokers: 1 or 3
-    #[arg(long, default_value = "1", value_parser = brokers)]
-    kafka_brokers: u8,
     /// Without PostgreSQL
     #[arg(long)]
     no_postgres: bool,
@@ -42,14 +39,6 @@ pub struct WithServers {
     /// The command and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
-}
-
-fn brokers(text: &str) -> Result<u8, String> {
-    match text {
-        "1" => Ok(1),
-        "3" => Ok(3),
-        _ => Err("1 or 3".to_owned()),
-    }
 }
 
 /// Starts the servers, runs the command with `MOYIZA_TEST_DATABASE_URL`, `MOYIZA_TEST_REDIS_URL` and
@@ -120,7 +109,8 @@ impl Servers {
             })
         };
         let kafka = async {
-            let start = (!options.no_kafka).then(|| Kafka::start(store, directory, options.kafka_brokers));
+            let start =
+                (!options.no_kafka).then(|| Kafka::start(store, directory, options.launcher.kafka_nodes));
             Ok(match start {
                 Some(start) => Some(start.await?),
                 None => None,

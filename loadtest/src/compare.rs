@@ -89,7 +89,7 @@ pub fn compare(
             tell(in_flight, "floor", &ours);
             let theirs = match (&comparison.url, &comparison.floor) {
                 (Some(url), _) => {
-                    run(&scenario, &Server { url: url.clone(), pids: comparison.pids.clone() })?
+                    run(&scenario, &Server { urls: vec![url.clone()], pids: comparison.pids.clone() })?
                 }
                 (None, options) => {
                     run(&scenario, &Floor::start(options.as_deref().unwrap_or_default())?.server)?
@@ -136,8 +136,9 @@ impl Floor {
         }
         let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
         let pids = vec![process.id()];
-        let mut floor = Self { process, server: Server { url: String::new(), pids } };
-        floor.server.url = url.context("the floor did not say where it listens")?;
+        // Held first: it ends the process if this fails.
+        let mut floor = Self { process, server: Server { urls: Vec::new(), pids } };
+        floor.server.urls.push(url.context("the floor did not say where it listens")?);
         Ok(floor)
     }
 }

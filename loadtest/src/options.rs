@@ -116,9 +116,10 @@ pub struct Scenario {
 /// The broker, and what of it can be looked at.
 #[derive(Args, Clone, Debug)]
 pub struct Server {
-    /// Its address: ws://host:port/path.
-    #[arg(long)]
-    pub url: String,
+    /// Its address: ws://host:port/path; may be repeated for a broker of several nodes. The connections of each room
+    /// are spread over them.
+    #[arg(long = "url", required = true)]
+    pub urls: Vec<String>,
     /// Its process, for memory and CPU; may be repeated.
     #[arg(long = "server-pid")]
     pub pids: Vec<u32>,

@@ -21,7 +21,7 @@ pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) scenario: Scenario,
-    pub(crate) target: Target,
+    targets: Vec<Target>,
     pub(crate) marker: Marker,
     pub(crate) started: Instant,
     version: Version,
@@ -40,9 +40,10 @@ impl Plan {
             None => (0..scenario.rooms).map(|room| room.to_string()).collect(),
         };
         ensure!(rooms.len() >= scenario.rooms as usize, "only {} rooms have names", rooms.len());
+        ensure!(!server.urls.is_empty(), "there must be a --url");
         let version = Version::ALL.into_iter().find(|version| version.as_str() == scenario.stomp_version);
         Ok(Self {
-            target: Target::resolve(&server.url)?,
+            targets: server.urls.iter().map(|url| Target::resolve(url)).collect::<Result<_, _>>()?,
             marker: Marker::new(fastrand::u32(..), scenario.size),
             started: Instant::now(),
             version: version.context("no such version of STOMP")?,
@@ -50,6 +51,11 @@ impl Plan {
             tokens: scenario.tokens.as_deref().map(lines).transpose()?.unwrap_or_default(),
             scenario: scenario.clone(),
         })
+    }
+
+    /// Where a connection goes: those of one room take the nodes in turn.
+    pub(crate) fn target(&self, conn: u32) -> &Target {
+        &self.targets[(conn / self.scenario.rooms) as usize % self.targets.len()]
     }
 
     fn values(&self, conn: u32) -> Values<'_> {
@@ -64,7 +70,7 @@ impl Plan {
     }
 
     pub(crate) fn upgrade_request(&self, conn: u32) -> Vec<u8> {
-        let Target { authority, path, .. } = &self.target;
+        let Target { authority, path, .. } = self.target(conn);
         let mut request = format!(
             "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
@@ -99,7 +105,7 @@ impl Plan {
     pub(crate) fn connect(&self, conn: u32, out: &mut BytesMut) {
         let scenario = &self.scenario;
         let beats = format!("{},{}", scenario.heart_beat.sends, scenario.heart_beat.wants);
-        let host = scenario.host.as_deref().unwrap_or_else(|| self.target.host());
+        let host = scenario.host.as_deref().unwrap_or_else(|| self.target(conn).host());
         let first = [("accept-version", &*scenario.stomp_version), ("host", host), ("heart-beat", &*beats)];
         self.frame(Command::Connect, &first, &scenario.connect_headers, self.values(conn), &[], out);
     }

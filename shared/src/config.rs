@@ -215,6 +215,14 @@ pub struct LauncherSettings {
     /// Where fetched servers are kept
     #[arg(long, env = "MOYIZA_SERVERS_DIR", default_value = ".servers")]
     pub servers_dir: PathBuf,
+    /// Kafka brokers that `moyiza cluster` and `moyiza with-servers` start, 1 or 3, the same at every start of an
+    /// instance; 3 keep every record three times
+    #[arg(long, env = "MOYIZA_KAFKA_NODES", default_value_t = 1, value_parser = kafka_nodes)]
+    pub kafka_nodes: u8,
+}
+
+fn kafka_nodes(text: &str) -> Result<u8, String> {
+    text.parse().ok().filter(|nodes| matches!(nodes, 1 | 3)).ok_or_else(|| "expected 1 or 3".to_owned())
 }
 
 /// An address to listen on; `localhost` is a name for 127.0.0.1.

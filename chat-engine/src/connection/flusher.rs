@@ -4,12 +4,13 @@
 //! receivers; a flusher gives way until nobody else is about to run, and then writes everything that is due for a
 //! connection in one call. The figures are in docs/performance.md.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{ConnectionId, Outbox, Outgoing};
+use crate::timing::Timing;
 
 /// Connections that are written to before others may run.
 const TURN: usize = 128;
@@ -56,15 +57,23 @@ pub(crate) struct Flushers(Vec<(Arc<Flusher>, AbortHandle)>);
 /// One of them.
 #[derive(Debug, Default)]
 pub(super) struct Flusher {
-    due: Mutex<Vec<Arc<Outbox>>>,
+    due: Mutex<Round>,
     notify: Notify,
+    timing: Arc<Timing>,
+}
+
+/// Connections to be written, and when the first of them came.
+#[derive(Debug, Default)]
+struct Round {
+    outboxes: Vec<Arc<Outbox>>,
+    since: Option<Instant>,
 }
 
 impl Flushers {
     /// Starts so many.
-    pub(crate) fn start(count: usize) -> Self {
+    pub(crate) fn start(count: usize, timing: &Arc<Timing>) -> Self {
         let flushers = (0..count).map(|_| {
-            let flusher = Arc::new(Flusher::default());
+            let flusher = Arc::new(Flusher { timing: timing.clone(), ..Flusher::default() });
             let task = tokio::spawn(run(flusher.clone()));
             (flusher, task.abort_handle())
         });
@@ -93,8 +102,12 @@ impl Flusher {
     #[must_use]
     pub(super) fn add(&self, outbox: Arc<Outbox>) -> bool {
         let mut due = self.due.lock();
-        due.push(outbox);
-        due.len() == 1
+        due.outboxes.push(outbox);
+        let first = due.outboxes.len() == 1;
+        if first {
+            due.since = Some(Instant::now());
+        }
+        first
     }
 
     pub(super) fn wake(&self) {
@@ -107,7 +120,7 @@ async fn run(flusher: Arc<Flusher>) {
         flusher.notify.notified().await;
         // Whoever is about to queue something more goes first.
         tokio::task::yield_now().await;
-        let due = std::mem::take(&mut *flusher.due.lock());
+        let Round { outboxes: due, since } = std::mem::take(&mut *flusher.due.lock());
         for turn in due.chunks(TURN) {
             for outbox in turn {
                 // What was queued meanwhile waits for the next round.
@@ -118,6 +131,9 @@ async fn run(flusher: Arc<Flusher>) {
             if due.len() > TURN {
                 tokio::task::yield_now().await;
             }
+        }
+        if let Some(since) = since {
+            flusher.timing.write.note(since.elapsed());
         }
     }
 }

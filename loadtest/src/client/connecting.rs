@@ -60,7 +60,7 @@ impl Queue {
 
 /// Begins a connection.
 pub(super) fn connect(plan: &Plan, index: u32, kind: Kind) -> io::Result<TcpStream> {
-    let address = plan.target.address;
+    let address = plan.target(index).address;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;

@@ -37,7 +37,7 @@ fn floor() -> Bare {
 }
 
 fn run(floor: &Bare, line: &str) -> Report {
-    let server = Server { url: format!("ws://{}/ws", floor.address()), pids: Vec::new() };
+    let server = Server { urls: vec![format!("ws://{}/ws", floor.address())], pids: Vec::new() };
     loadtest::run(&scenario(line), &server).expect("the plan is good")
 }
 
@@ -45,7 +45,7 @@ fn run(floor: &Bare, line: &str) -> Report {
 fn run_meddled(mischief: Mischief) -> Report {
     let floor = floor();
     let meddler = Meddler::start(floor.address(), mischief).expect("a port is free");
-    let server = Server { url: format!("ws://{}/ws", meddler.address()), pids: Vec::new() };
+    let server = Server { urls: vec![format!("ws://{}/ws", meddler.address())], pids: Vec::new() };
     // One sender, or what is swapped would rarely be of the same one; a fixed rate, or what is lost would hold up
     // the rest.
     loadtest::run(&scenario("--rate 400 --senders one --drain 200ms"), &server).expect("the plan is good")
@@ -121,16 +121,19 @@ fn a_closed_connection_is_found() {
 #[test]
 fn nobody_there_is_a_fault() {
     let address = floor::listen(ANY).unwrap().local_addr().unwrap();
-    let server = Server { url: format!("ws://{address}/ws"), pids: Vec::new() };
+    let server = Server { urls: vec![format!("ws://{address}/ws")], pids: Vec::new() };
     let report = loadtest::run(&scenario("--duration 0"), &server).unwrap();
     assert_eq!(report.faults.count(FaultKind::NotConnected), 12, "{report}");
 }
 
 #[test]
 fn a_body_without_its_text_is_refused() {
-    let server = Server { url: "ws://127.0.0.1:1/".to_owned(), pids: Vec::new() };
+    let server = Server { urls: vec!["ws://127.0.0.1:1/".to_owned()], pids: Vec::new() };
     assert!(loadtest::run(&scenario("--body nothing"), &server).is_err());
     assert!(loadtest::run(&scenario("--size 10"), &server).is_err());
-    assert!(loadtest::run(&scenario(""), &Server { url: "wss://127.0.0.1/".to_owned(), ..server }).is_err());
+    assert!(
+        loadtest::run(&scenario(""), &Server { urls: vec!["wss://127.0.0.1/".to_owned()], ..server })
+            .is_err()
+    );
     assert_eq!(scenario("").duration, Duration::from_millis(300));
 }

@@ -15,7 +15,7 @@ async fn pair(max_bytes: usize) -> (Arc<Outbox>, TcpStream, tokio::net::tcp::Own
     let (socket, _) = listener.accept().await.unwrap();
     socket.writable().await.unwrap();
     let (reader, writer) = socket.into_split();
-    let flusher = Flushers::start(1).of(ConnectionId(0));
+    let flusher = Flushers::start(1, &Arc::default()).of(ConnectionId(0));
     (Arc::new(Outbox::new(writer, flusher, max_bytes, None)), client, reader)
 }
 
