@@ -9,6 +9,7 @@
 pub mod embedded;
 pub mod epoch;
 pub mod kafka;
+pub mod repeats;
 
 use shared::{RoomId, Seq};
 
