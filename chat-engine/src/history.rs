@@ -2,18 +2,18 @@
 
 pub mod consumer;
 pub mod journal;
+mod pages;
 mod positions;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+pub use pages::{Found, Page, Span, find, page};
 use positions::PositionChanges;
-use shared::{RoomId, Seq, UserId};
 use sqlx::{PgExecutor, PgPool, types::time::OffsetDateTime};
 
 use crate::{
     log::epoch::Epoch,
-    record::{Draft, Record, RecordKind},
+    record::{Draft, Record},
 };
 
 /// Writes consecutive records of one partition, moves the partition's next offset from `from` to `to` and the
@@ -69,62 +69,4 @@ pub async fn next_offset(pool: &PgPool, epoch: Epoch, partition: u16) -> sqlx::R
             .fetch_one(pool)
             .await?;
     Ok(next.cast_unsigned())
-}
-
-/// Rows of one room.
-#[derive(Debug)]
-pub struct Page {
-    /// In order.
-    pub records: Vec<Arc<Record>>,
-    /// Rows of the room's partition before this place are all in the database.
-    pub stored: Seq,
-}
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    next_offset: i64,
-    seq: Option<Seq>,
-    kind: Option<i16>,
-    sender_id: Option<UserId>,
-    target: Option<Seq>,
-    sent_at: Option<OffsetDateTime>,
-    body: Option<String>,
-}
-
-/// The last `limit` records of a room before `before`, and how far the database reaches, as of one moment.
-pub async fn page(
-    pool: &PgPool,
-    epoch: Epoch,
-    partition: u16,
-    room: RoomId,
-    before: Seq,
-    limit: u16,
-) -> sqlx::Result<Page> {
-    let rows: Vec<Row> = sqlx::query_as(include_str!("history/page.sql"))
-        .bind(epoch.number.cast_signed())
-        .bind(i32::from(partition))
-        .bind(room)
-        .bind(before)
-        .bind(i64::from(limit))
-        .fetch_all(pool)
-        .await?;
-    let stored = epoch.seq(rows.first().map_or(0, |row| row.next_offset.cast_unsigned()));
-    let records = rows.into_iter().rev().filter_map(|row| row.into_record(room)).map(Arc::new).collect();
-    Ok(Page { records, stored })
-}
-
-impl Row {
-    /// `None` for the row that carries the offset alone, and for kinds that a newer version wrote.
-    fn into_record(self, room: RoomId) -> Option<Record> {
-        let draft = Draft {
-            room,
-            kind: RecordKind::from_code(self.kind?)?,
-            user: self.sender_id?,
-            target: self.target,
-            client_id: None,
-            sent_at_ms: i64::try_from(self.sent_at?.unix_timestamp_nanos() / 1_000_000).ok()?,
-            body: Bytes::from(self.body?),
-        };
-        Some(Record { seq: self.seq?, draft })
-    }
 }

@@ -1,5 +1,7 @@
 //! A record of the chat log: what happened in a room, as everybody will see it.
 
+pub mod present;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shared::{RoomId, Seq, UserId};

@@ -9,6 +9,17 @@ alter table chat_messages
     -- The content is gone for good.
     add column deleted boolean not null default false;
 
+-- Two keys instead of one, each row in one of them, so that writing costs the same: what a page of history shows, and
+-- the changes that a replay repeats. A page then steps over no changes, however many there were in between, and a
+-- replay over none that a later one has overtaken (their body is empty).
+-- A query that names a room must say which it wants: `kind < 3`, or `kind >= 3 and body <> ''`; all changes
+-- are found by `target is not null`.
+alter table chat_messages drop constraint chat_messages_pkey;
+create unique index chat_messages_shown_key on chat_messages (room_id, seq) where kind < 3;
+create unique index chat_messages_changes_key on chat_messages (room_id, seq) where kind >= 3 and body <> '';
+-- Without a primary key, logical replication would refuse edits. Costs nothing where there is none.
+alter table chat_messages replica identity full;
+
 -- Finds the earlier edits of a message: what they said goes with the next edit or the deletion.
 create index chat_messages_target_idx on chat_messages (room_id, target) where target is not null;
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     connection::{Batch, CloseReason},
-    history::{self, Page},
+    history::{self, Page, Span},
     log::{epoch::Epoch, partition_of},
     reading::{Reading, Snapshot},
     record::Record,
@@ -263,7 +263,8 @@ impl Worker {
         let (pool, epoch) = (self.deps.pool.clone(), self.deps.epoch);
         let (partition, answers) = (self.partition(room), self.deps.answers.clone());
         tokio::spawn(async move {
-            let page = history::page(&pool, epoch, partition, room, question.before, question.limit).await;
+            let span = Span::Before(question.before);
+            let page = history::page(&pool, epoch, partition, room, span, question.limit, false).await;
             let content = FetchedContent::Page { question, page };
             let _ = answers.send(Input::Answer(Fetched { room, content }));
         });
