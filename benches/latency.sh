@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # How long a message takes from SEND to MESSAGE over Kafka: two engine nodes, 2,000 connections in 100 rooms, 500
 # messages and so 10,000 deliveries a second, each half of a room on another node. Then where the time went, from the
-# nodes' own histograms. Arguments go to `loadtest run`, such as --duration 60s.
+# nodes' own histograms. Further arguments go to `loadtest run`.
 #
+#   DURATION=60s    how long is measured (default 30s, after 10s of warming up)
 #   KAFKA_NODES=1   brokers (default 3: every record on three disks' caches before anybody sees it)
 #   MOYIZA=path     another build of the launcher than this tree's release build; `api` and `chat-engine` beside it
 set -euo pipefail
@@ -44,7 +45,7 @@ load=(--tokens "$work/seed/tokens.txt" --room-names "$work/seed/rooms.txt" --con
 for engine in "${engines[@]}"; do load+=(--url "ws${engine#http}/ws"); done
 for pid in $(pgrep -P "$server" -f 'chat-engine'); do load+=(--server-pid "$pid"); done
 
-"$target/loadtest" run "${load[@]}" --duration 30s --warm-up 10s "$@"
+"$target/loadtest" run "${load[@]}" --duration "${DURATION:-30s}" --warm-up 10s "$@"
 for engine in "${engines[@]}"; do
     echo "$engine"
     curl -sf "$engine/metrics" | node benches/parts.mjs
