@@ -65,6 +65,11 @@ impl Changes {
         changes
     }
 
+    /// Whether nothing has changed.
+    pub fn is_empty(&self) -> bool {
+        self.counting.is_empty()
+    }
+
     /// What has become of a message, if something has.
     pub fn of_message(&self, message: &Record) -> Option<&Arc<Record>> {
         if message.draft.kind != RecordKind::Message || self.counting.is_empty() {

@@ -1,0 +1,123 @@
+//! Writing batches: as one statement, which waits for one round trip, or by COPY, which carries the most rows.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use sqlx::{PgExecutor, PgPool, types::time::OffsetDateTime};
+
+use super::{
+    changes::{NewRow, Rows, text},
+    copy,
+    positions::PositionChanges,
+};
+use crate::{
+    log::epoch::Epoch,
+    record::{Draft, Record},
+};
+
+/// A part of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The log.
+    pub epoch: Epoch,
+    /// The partition.
+    pub partition: u16,
+    /// Its first offset.
+    pub from: u64,
+    /// The offset behind it.
+    pub to: u64,
+}
+
+/// Writes consecutive records of one partition, moves the partition's next offset from `from` to `to` and the
+/// positions of the members they are about, all or nothing. `false` if the offset was not at `from`: somebody
+/// else writes this partition, or these rows are there already.
+///
+/// For few records that somebody waits for: one round trip, unless they change older messages.
+pub async fn write(
+    pool: &PgPool,
+    epoch: Epoch,
+    partition: u16,
+    from: u64,
+    to: u64,
+    records: &[Arc<Record>],
+) -> sqlx::Result<bool> {
+    let stretch = Stretch { epoch, partition, from, to };
+    let rows = Rows::of(pool, records).await?;
+    if !rows.change_others() {
+        return move_on(pool, stretch, 0, records, &rows.new).await;
+    }
+    let mut transaction = pool.begin().await?;
+    if !move_on(&mut *transaction, stretch, 0, records, &rows.new).await? {
+        return Ok(false);
+    }
+    rows.update(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// The same for many records, by COPY. `told`: the reading state has been told of every offset before it.
+pub async fn write_many(
+    pool: &PgPool,
+    stretch: Stretch,
+    told: u64,
+    records: &[Arc<Record>],
+) -> sqlx::Result<bool> {
+    let rows = Rows::of(pool, records).await?;
+    let mut transaction = pool.begin().await?;
+    // First, for it locks: whoever loses a race has not written a row.
+    if !move_on(&mut *transaction, stretch, told, records, &[]).await? {
+        return Ok(false);
+    }
+    copy::copy(&mut transaction, &rows.new).await?;
+    if rows.change_others() {
+        rows.update(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Moves the next offset and the positions that `records` are about, and inserts `rows`.
+async fn move_on(
+    executor: impl PgExecutor<'_>,
+    stretch: Stretch,
+    told: u64,
+    records: &[Arc<Record>],
+    rows: &[NewRow],
+) -> sqlx::Result<bool> {
+    let column = |value: fn(&Record) -> i64| rows.iter().map(|row| value(&row.record)).collect::<Vec<_>>();
+    let drafts = || rows.iter().map(|row| &row.record.draft);
+    let positions = PositionChanges::of(records);
+    let moved: i64 = sqlx::query_scalar(include_str!("write.sql"))
+        .bind(stretch.epoch.number.cast_signed())
+        .bind(i32::from(stretch.partition))
+        .bind(stretch.from.cast_signed())
+        .bind(stretch.to.cast_signed())
+        .bind(column(|record| record.draft.room.get()))
+        .bind(column(|record| record.seq.get()))
+        .bind(drafts().map(|draft| draft.kind.code()).collect::<Vec<_>>())
+        .bind(column(|record| record.draft.user.get()))
+        .bind(drafts().map(|draft| draft.target).collect::<Vec<_>>())
+        .bind(drafts().map(sent_at).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| text(&row.body)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.changed).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.deleted).collect::<Vec<_>>())
+        .bind(&positions.joined.rooms)
+        .bind(&positions.joined.users)
+        .bind(&positions.joined.seqs)
+        .bind(&positions.advanced.rooms)
+        .bind(&positions.advanced.users)
+        .bind(&positions.advanced.seqs)
+        .bind(&positions.left.rooms)
+        .bind(&positions.left.users)
+        .bind(told.cast_signed())
+        .fetch_one(executor)
+        .await?;
+    Ok(moved == 1)
+}
+
+fn sent_at(draft: &Draft) -> OffsetDateTime {
+    let nanoseconds = i128::from(draft.sent_at_ms) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
