@@ -50,6 +50,7 @@ pub async fn write(
     }
     let mut transaction = pool.begin().await?;
     if !move_on(&mut *transaction, stretch, 0, records, &rows.new).await? {
+        transaction.rollback().await?;
         return Ok(false);
     }
     rows.update(&mut transaction).await?;
@@ -68,6 +69,7 @@ pub async fn write_many(
     let mut transaction = pool.begin().await?;
     // First, for it locks: whoever loses a race has not written a row.
     if !move_on(&mut *transaction, stretch, told, records, &[]).await? {
+        transaction.rollback().await?;
         return Ok(false);
     }
     copy::copy(&mut transaction, &rows.new).await?;
