@@ -11,9 +11,12 @@ pub mod epoch;
 pub mod kafka;
 pub mod repeats;
 
+use std::sync::Arc;
+
+use rdkafka::error::KafkaError;
 use shared::{RoomId, Seq};
 
-use crate::record::Draft;
+use crate::record::{Draft, Record};
 
 /// Why a record was not taken, or is not known to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +27,20 @@ pub enum AppendError {
     /// The log does not answer; the record may still come to be in it.
     #[error("the message log is away: send it again, with the same client-id, in a moment")]
     Unavailable,
+}
+
+/// Why a stretch of the log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StretchError {
+    /// The brokers do not answer.
+    #[error("the message log cannot be read: {0}")]
+    Unavailable(#[from] KafkaError),
+    /// It would take too long, or too many are asked for.
+    #[error("the message log could not be read in time")]
+    Late,
+    /// It was longer ago than the log is kept, and is not in PostgreSQL either.
+    #[error("the message log no longer holds this")]
+    Gone,
 }
 
 /// Called once, from the log's own task or thread, when a record's fate is known. It must not block.
@@ -39,11 +56,22 @@ pub enum Log {
 }
 
 impl Log {
-    /// Appends a record. Never blocks; `done` is called when the record is durable, or not.
+    /// Appends a record. Never blocks; `done` is called when the record is durable, or not. A repeat is not appended,
+    /// or nobody sees it: its `done` gets the place of the first.
     pub fn append(&self, draft: Draft, done: Completion) {
         match self {
             Self::Embedded(log) => log.append(draft, done),
             Self::Kafka(log) => log.append(&draft, done),
+        }
+    }
+
+    /// The records of `room` from `from` on and before `to`, repeats left out. For what PostgreSQL does not have yet
+    /// and this node does not remember.
+    pub async fn stretch(&self, room: RoomId, from: Seq, to: Seq) -> Result<Vec<Arc<Record>>, StretchError> {
+        match self {
+            // What was appended is a row.
+            Self::Embedded(_) => Ok(Vec::new()),
+            Self::Kafka(log) => log.stretch(room, from, to).await,
         }
     }
 

@@ -189,7 +189,8 @@ impl Body<'_> {
     }
 }
 
-fn now_ms() -> i64 {
+/// The time, in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
     // Milliseconds since 1970 fit an i64 for 292 million years.
     i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }

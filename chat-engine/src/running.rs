@@ -190,7 +190,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     let (engine, shard_tasks, backing) = match backend {
         Backend::Embedded { events } => {
             let (foundation, log) =
-                embedded::lay(&database, journal, &shards, receivers, compress_from).await?;
+                embedded::lay(&settings, &database, journal, &shards, receivers, compress_from).await?;
             let engine = engine(foundation.log, None, true);
             let running = embedded::Running::start(log, &engine, events);
             (engine, foundation.shards, Backing::Embedded(running))

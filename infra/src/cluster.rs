@@ -116,7 +116,7 @@ async fn say(database: &PgPool, brokers: &str, plan: &Plan, sayings: [demo::Sayi
     let topics = Topics::new(&*plan.run.common.prefix);
     let epoch = epoch::current(database, epoch::Backend::Kafka, plan.run.engine.log_partitions).await?;
     kafka::ensure(brokers, &topics, epoch).await?;
-    let log = Log::Kafka(kafka::KafkaLog::new(brokers, &topics, epoch)?);
+    let log = Log::Kafka(kafka::KafkaLog::new(brokers, &topics, epoch, (&plan.run.engine).into())?);
     for (room, sender, content) in sayings {
         log.append_durably(Draft::message(room, sender, None, None, content)).await?;
     }

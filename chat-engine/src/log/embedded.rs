@@ -3,14 +3,23 @@
 //! While a transaction commits the next batch gathers, so a batch is as large as the load makes it and a lone
 //! message waits for nobody. The next offset is a row of the same transaction, compared before it is set: order
 //! is commit order, and a second process on the same database cannot write between.
+//!
+//! A repeat is known before it is written: the rows are the log, and the committer has seen those of the last ten
+//! minutes, its own or, after a start, the last process'.
 
-use std::{sync::Arc, time::Duration};
+mod recent;
+
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use shared::Seq;
 use sqlx::PgPool;
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
-use super::{AppendError, Completion, epoch::Epoch};
+use super::{
+    AppendError, Completion,
+    epoch::Epoch,
+    repeats::{Key, Repeats},
+};
 use crate::{
     history,
     reading::Reading,
@@ -24,49 +33,83 @@ pub const PARTITION: u16 = 0;
 const QUEUE: usize = 8192;
 /// Records of one transaction at most.
 const BATCH: usize = 512;
-/// How long a sender waits for a database that does not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to reach the database.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Takes records to the committer.
 #[derive(Clone)]
 pub struct EmbeddedLog {
-    queue: mpsc::Sender<(Draft, Completion)>,
+    queue: mpsc::Sender<Entry>,
+    /// How long a sender waits for a database that does not answer.
+    patience: Duration,
+}
+
+/// A record on its way.
+struct Entry {
+    draft: Draft,
+    done: Completion,
+    deadline: Instant,
+}
+
+/// Where the last process ended.
+pub struct Place {
+    /// The log in use.
+    pub epoch: Epoch,
+    /// The next offset.
+    pub next: u64,
+    /// What of the last ten minutes is there.
+    repeats: Repeats,
+}
+
+impl Place {
+    /// Finds it in the database.
+    pub async fn find(pool: &PgPool, epoch: Epoch) -> sqlx::Result<Self> {
+        let next = history::next_offset(pool, epoch, PARTITION).await?;
+        Ok(Self { epoch, next, repeats: recent::load(pool, epoch).await? })
+    }
 }
 
 /// Writes the log.
 pub struct Committer {
     pool: PgPool,
-    epoch: Epoch,
-    next: u64,
-    queue: mpsc::Receiver<(Draft, Completion)>,
+    place: Place,
+    queue: mpsc::Receiver<Entry>,
+    /// Taken from the queue while a transaction was committing, the oldest first.
+    held: Vec<Entry>,
     reading: Reading,
     shards: Shards,
 }
 
+/// Who is to be answered with what when a batch is committed.
+struct Waiting {
+    seq: Seq,
+    done: Completion,
+    deadline: Instant,
+}
+
 impl EmbeddedLog {
-    /// Starts the committer at the offset where the last process ended. It ends, everything committed, when
+    /// Starts the committer at the place where the last process ended. It ends, everything committed, when
     /// the last `EmbeddedLog` is dropped.
     pub fn start(
         pool: PgPool,
-        epoch: Epoch,
-        next: u64,
+        place: Place,
+        patience: Duration,
         reading: Reading,
         shards: Shards,
     ) -> (Self, JoinHandle<anyhow::Result<()>>) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let committer = Committer { pool, epoch, next, queue, reading, shards };
-        (Self { queue: sender }, tokio::spawn(committer.run()))
+        let committer = Committer { pool, place, queue, held: Vec::new(), reading, shards };
+        (Self { queue: sender, patience }, tokio::spawn(committer.run()))
     }
 
     pub(super) fn append(&self, draft: Draft, done: Completion) {
-        if let Err(refused) = self.queue.try_send((draft, done)) {
-            let (error, (_, done)) = match refused {
+        let deadline = Instant::now() + self.patience;
+        if let Err(refused) = self.queue.try_send(Entry { draft, done, deadline }) {
+            let (error, entry) = match refused {
                 mpsc::error::TrySendError::Full(entry) => (AppendError::Busy, entry),
                 mpsc::error::TrySendError::Closed(entry) => (AppendError::Unavailable, entry),
             };
-            done(Err(error));
+            (entry.done)(Err(error));
         }
     }
 }
@@ -74,55 +117,102 @@ impl EmbeddedLog {
 impl Committer {
     async fn run(mut self) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(BATCH);
-        while self.queue.recv_many(&mut batch, BATCH).await > 0 {
-            let (mut records, mut waiting) =
-                (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-            for (offset, (draft, done)) in (self.next..).zip(batch.drain(..)) {
-                let seq = self.epoch.seq(offset);
-                records.push(Arc::new(Record { seq, draft }));
-                waiting.push((seq, done));
+        loop {
+            batch.extend(self.held.drain(..self.held.len().min(BATCH)));
+            if batch.is_empty() && self.queue.recv_many(&mut batch, BATCH).await == 0 {
+                return Ok(());
             }
-            self.commit(&records, &mut waiting).await?;
-            self.next += records.len() as u64;
-            // The reading state first: a joined member is then there before anything after it is counted.
-            self.reading.tell(&records).await;
-            for record in records {
-                self.shards.record(record).await;
+            let (records, mut waiting) = self.number(batch.drain(..));
+            if !records.is_empty() {
+                self.commit(&records, &mut waiting).await?;
+                self.hand_on(records).await;
             }
-            self.shards.stored(PARTITION, self.epoch.seq(self.next));
-            for (seq, done) in waiting {
+            for Waiting { seq, done, .. } in waiting {
                 done(Ok(seq));
             }
         }
-        Ok(())
     }
 
-    /// Commits until it is known to be done. Senders are told after [`PATIENCE`] that it is not known.
-    async fn commit(
-        &self,
-        records: &[Arc<Record>],
-        waiting: &mut Vec<(Seq, Completion)>,
-    ) -> anyhow::Result<()> {
-        let (from, to) = (self.next, self.next + records.len() as u64);
-        let deadline = Instant::now() + PATIENCE;
+    /// Gives every record that repeats none its place.
+    fn number(&mut self, entries: impl Iterator<Item = Entry>) -> (Vec<Arc<Record>>, Vec<Waiting>) {
+        let (mut records, mut waiting) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let Place { epoch, next, repeats } = &mut self.place;
+        for Entry { draft, done, deadline } in entries {
+            let key = Key::of(&draft);
+            let first = key.and_then(|key| repeats.first(key, draft.sent_at_ms));
+            if let Some(first) = first {
+                // Its first may be in this batch: nobody is answered before that is committed.
+                waiting.push(Waiting { seq: first, done, deadline });
+                continue;
+            }
+            let seq = epoch.seq(*next + records.len() as u64);
+            let _ = repeats.take(key, seq, draft.sent_at_ms);
+            records.push(Arc::new(Record { seq, draft }));
+            waiting.push(Waiting { seq, done, deadline });
+        }
+        (records, waiting)
+    }
+
+    async fn hand_on(&mut self, records: Vec<Arc<Record>>) {
+        self.place.next += records.len() as u64;
+        // The reading state first: a joined member is then there before anything after it is counted.
+        self.reading.tell(&records).await;
+        for record in records {
+            self.shards.record(record).await;
+        }
+        self.shards.stored(PARTITION, self.place.epoch.seq(self.place.next));
+    }
+
+    /// Commits until it is known to be done. Senders are told in time that it is not known.
+    async fn commit(&mut self, records: &[Arc<Record>], waiting: &mut Vec<Waiting>) -> anyhow::Result<()> {
+        let (pool, epoch, from) = (self.pool.clone(), self.place.epoch, self.place.next);
+        let to = from + records.len() as u64;
         loop {
-            let error = match history::write(&self.pool, self.epoch, PARTITION, from, to, records).await {
+            let write = history::write(&pool, epoch, PARTITION, from, to, records);
+            let error = match self.meanwhile(waiting, write).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => match history::next_offset(&self.pool, self.epoch, PARTITION).await {
-                    // An earlier attempt did commit; only its answer was lost.
-                    Ok(next) if next == to => return Ok(()),
-                    Ok(next) => anyhow::bail!(
-                        "another process writes this database's chat log: its next offset is {next}, not {from}"
-                    ),
-                    Err(error) => error,
-                },
+                Ok(false) => {
+                    match self.meanwhile(waiting, history::next_offset(&pool, epoch, PARTITION)).await {
+                        // An earlier attempt did commit; only its answer was lost.
+                        Ok(next) if next == to => return Ok(()),
+                        Ok(next) => anyhow::bail!(
+                            "another process writes this database's chat log: its next offset is {next}, not {from}"
+                        ),
+                        Err(error) => error,
+                    }
+                }
                 Err(error) => error,
             };
             tracing::warn!(%error, records = records.len(), "chat records not committed, trying again");
-            if Instant::now() >= deadline {
-                waiting.drain(..).for_each(|(_, done)| done(Err(AppendError::Unavailable)));
+            self.meanwhile(waiting, tokio::time::sleep(RETRY)).await;
+        }
+    }
+
+    /// While something is done that takes as long as the database likes, takes what comes and gives up what has
+    /// waited for too long: the batch is written all the same, what was behind it is not.
+    async fn meanwhile<T>(&mut self, waiting: &mut Vec<Waiting>, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            let (batch, held) = (waiting.first().map(|first| first.deadline), self.held.first());
+            let due = batch.into_iter().chain(held.map(|first| first.deadline)).min();
+            let due = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let room = if self.queue.is_closed() { 0 } else { QUEUE.saturating_sub(self.held.len()) };
+            tokio::select! {
+                // Every arm is cancel-safe: the work is kept, `recv_many` takes nothing when dropped.
+                outcome = &mut work => return outcome,
+                _ = self.queue.recv_many(&mut self.held, room.min(BATCH)), if room > 0 => {}
+                () = due => {}
             }
-            tokio::time::sleep(RETRY).await;
+            let now = Instant::now();
+            let late = waiting.partition_point(|waiting| waiting.deadline <= now);
+            waiting.drain(..late).for_each(|waiting| (waiting.done)(Err(AppendError::Unavailable)));
+            let late = self.held.partition_point(|entry| entry.deadline <= now);
+            self.held.drain(..late).for_each(|entry| (entry.done)(Err(AppendError::Unavailable)));
         }
     }
 }

@@ -37,6 +37,11 @@ impl Epoch {
         Seq::new(self.number, offset)
     }
 
+    /// The place after every record it can hold.
+    pub fn end(self) -> Seq {
+        self.seq((1 << 40) - 1)
+    }
+
     /// The place just before the record at `offset`: everything of earlier epochs and lower offsets is at or
     /// before it.
     pub fn before(self, offset: u64) -> Seq {

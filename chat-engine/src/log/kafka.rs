@@ -2,15 +2,22 @@
 //!
 //! A record is acknowledged by every in-sync copy before its sender hears of it (`acks=all`), and the client's own
 //! retries cannot repeat or reorder it (an idempotent producer). Every node reads the whole log back for itself,
-//! see [`tail`]; one of them writes each partition to PostgreSQL, see [`consumer`](crate::history::consumer).
+//! see [`tail`]; one of them writes each partition to PostgreSQL, see [`consumer`](crate::history::consumer). What a
+//! sender sends again is told from what is new by [`window`].
 
 pub mod codec;
-pub mod tail;
+pub(crate) mod places;
+mod stretch;
+pub(crate) mod tail;
 mod topics;
+mod window;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
 
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use rdkafka::{
     ClientConfig, ClientContext, Message as _,
     error::KafkaError,
@@ -18,19 +25,22 @@ use rdkafka::{
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
     util::Timeout,
 };
-use shared::names::Topics;
+use shared::{RoomId, Seq, config::EngineSettings, names::Topics};
+use stretch::Stretches;
+use tokio::sync::watch;
 pub use topics::{TopicError, ensure};
+use window::{Backwards, Begun, Ticket, Window};
 
-use super::{AppendError, Completion, epoch::Epoch, partition_of};
-use crate::record::Draft;
+use super::{AppendError, Completion, StretchError, epoch::Epoch, partition_of, repeats::Key};
+use crate::record::{Draft, Record, now_ms};
 
-/// How long a sender waits for brokers that do not answer.
-const PATIENCE_MS: &str = "5000";
-/// How long the producer gathers records into one request. Latency first: under load requests are in flight
-/// anyway, and records gather behind them.
-const LINGER_MS: &str = "0";
+/// What the producer holds at most, in KiB: with the brokers away it fills within `log_timeout_ms`, then senders are
+/// told that the log is overloaded.
+const PRODUCER_KBYTES: &str = "131072";
 /// How long a node that stops waits for its last records.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How often it is looked whose patience is at its end, and whether the producer is.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What every client of these brokers is configured with.
 pub fn client_config(brokers: &str) -> ClientConfig {
@@ -44,86 +54,169 @@ pub fn client_config(brokers: &str) -> ClientConfig {
     config
 }
 
+/// How records are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How long the producer gathers records into one request. None: under load requests are in flight anyway, and
+    /// records gather behind them.
+    pub linger_ms: u16,
+    /// How long a sender waits for brokers that do not answer.
+    pub timeout_ms: u32,
+}
+
+impl From<&EngineSettings> for Pace {
+    fn from(settings: &EngineSettings) -> Self {
+        Self { linger_ms: settings.log_linger_ms, timeout_ms: settings.log_timeout_ms }
+    }
+}
+
 /// Takes records to Kafka.
 #[derive(Clone)]
-pub struct KafkaLog {
-    producer: Arc<ThreadedProducer<Deliveries>>,
-    topic: Arc<str>,
+pub struct KafkaLog(Arc<Shared>);
+
+struct Shared {
+    /// Replaced when it can send no more.
+    producer: RwLock<Arc<ThreadedProducer<Deliveries>>>,
+    config: ClientConfig,
+    deliveries: Deliveries,
+    topic: String,
     epoch: Epoch,
+    stretches: Stretches,
 }
 
 /// Answers senders from the producer's own thread.
+#[derive(Clone)]
 struct Deliveries {
-    epoch: Epoch,
+    window: Arc<Window>,
+    /// Why nothing more is to be sent.
+    lost: Arc<watch::Sender<Option<Backwards>>>,
 }
-
-/// A completion on its way through the producer, which wants its values to be `Sync`.
-type Waiting = Box<Mutex<Option<Completion>>>;
 
 impl ClientContext for Deliveries {}
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Waiting;
+    type DeliveryOpaque = Box<Ticket>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Waiting) {
-        let outcome = match result {
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        match result {
+            // What comes after a record that was in the wrong log is in the wrong log too.
+            Ok(_) if self.lost.borrow().is_some() => self.window.failed(&ticket, &AppendError::Unavailable),
             // Offsets of delivered records are not negative.
-            Ok(message) => Ok(self.epoch.seq(message.offset().unsigned_abs())),
+            Ok(message) => {
+                if let Err(lost) = self.window.delivered(&ticket, message.offset().unsigned_abs()) {
+                    self.lost.send_replace(Some(lost));
+                }
+            }
             Err((error, _)) => {
                 tracing::warn!(%error, "a record did not reach Kafka");
-                Err(AppendError::Unavailable)
+                self.window.failed(&ticket, &AppendError::Unavailable);
             }
-        };
-        if let Some(done) = waiting.lock().take() {
-            done(outcome);
         }
     }
 }
 
 impl KafkaLog {
-    /// A producer for the epoch's topic.
-    pub fn new(brokers: &str, topics: &Topics, epoch: Epoch) -> Result<Self, KafkaError> {
-        let producer = client_config(brokers)
+    /// A producer for the epoch's topic. In a runtime. A record with a client-id is answered when a tail has passed it:
+    /// who has none sends without.
+    pub fn new(brokers: &str, topics: &Topics, epoch: Epoch, pace: Pace) -> Result<Self, KafkaError> {
+        let window = Arc::new(Window::new(epoch, Duration::from_millis(pace.timeout_ms.into())));
+        let deliveries = Deliveries { window: window.clone(), lost: Arc::new(watch::Sender::new(None)) };
+        let mut config = client_config(brokers);
+        config
             .set("acks", "all")
             .set("enable.idempotence", "true")
-            .set("linger.ms", LINGER_MS)
-            .set("message.timeout.ms", PATIENCE_MS)
-            .create_with_context(Deliveries { epoch })?;
-        Ok(Self { producer: Arc::new(producer), topic: topics.chat_log(epoch.number).into(), epoch })
+            .set("linger.ms", pace.linger_ms.to_string())
+            .set("message.timeout.ms", pace.timeout_ms.to_string())
+            .set("queue.buffering.max.kbytes", PRODUCER_KBYTES);
+        let producer = RwLock::new(Arc::new(config.create_with_context(deliveries.clone())?));
+        let (topic, stretches) = (topics.chat_log(epoch.number), Stretches::new(brokers, topics, epoch));
+        tokio::spawn(give_up(Arc::downgrade(&window)));
+        Ok(Self(Arc::new(Shared { producer, config, deliveries, topic, epoch, stretches })))
     }
 
     pub(super) fn append(&self, draft: &Draft, done: Completion) {
+        let Shared { deliveries, topic, epoch, .. } = &*self.0;
+        if deliveries.lost.borrow().is_some() {
+            return done(Err(AppendError::Unavailable));
+        }
+        let partition = partition_of(draft.room, epoch.partitions);
+        let Begun::Send(ticket) = deliveries.window.begin(partition, Key::of(draft), now_ms(), done) else {
+            return;
+        };
         let key = draft.room.to_string();
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(Mutex::new(Some(done))))
-            .partition(partition_of(draft.room, self.epoch.partitions).into())
+        let record = BaseRecord::with_opaque_to(topic, Box::new(ticket))
+            .partition(partition.into())
             .key(&key)
             .payload(&draft.body[..])
             .timestamp(draft.sent_at_ms)
             .headers(codec::headers(draft));
-        if let Err((error, record)) = self.producer.send(record) {
+        let producer = self.0.producer.read().clone();
+        if let Err((error, record)) = producer.send(record) {
             tracing::warn!(%error, "Kafka's producer takes no more records");
-            if let Some(done) = record.delivery_opaque.lock().take() {
-                done(Err(AppendError::Busy));
+            deliveries.window.failed(&record.delivery_opaque, &AppendError::Busy);
+        }
+    }
+
+    pub(super) async fn stretch(
+        &self,
+        room: RoomId,
+        from: Seq,
+        to: Seq,
+    ) -> Result<Vec<Arc<Record>>, StretchError> {
+        self.0.stretches.read(room, from, to).await
+    }
+
+    /// Ends when nothing can be appended any more, and says why. A producer that can send no more is replaced.
+    pub(crate) async fn broken(&self) -> String {
+        let mut lost = self.0.deliveries.lost.subscribe();
+        let mut every = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                // Both are cancel-safe: they take nothing.
+                lost = lost.wait_for(Option::is_some) => {
+                    return lost.ok().and_then(|lost| *lost).map_or_else(String::new, |lost| lost.to_string());
+                }
+                _ = every.tick() => {}
+            }
+            let fatal = self.0.producer.read().client().fatal_error();
+            if let Some((code, reason)) = fatal {
+                tracing::error!(%code, reason, "the Kafka producer can send no more, and is replaced");
+                if let Err(error) = self.replace_producer() {
+                    return format!("the Kafka producer cannot be replaced after {code}: {error}");
+                }
             }
         }
     }
 
-    /// Ends when this producer will never send again, and says why: the brokers have lost what its idempotence
-    /// stands on, and only a new producer, with a new start, can go on.
-    pub(crate) async fn broken(&self) -> String {
-        let mut every = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            every.tick().await;
-            if let Some((code, reason)) = self.producer.client().fatal_error() {
-                return format!("{code}: {reason}");
-            }
-        }
+    /// A new producer goes on. What the old one had is given up; some of it may be in the log, or still come to be:
+    /// that is what its senders are told, and a client-id makes one of two attempts.
+    fn replace_producer(&self) -> Result<(), KafkaError> {
+        let new = Arc::new(self.0.config.create_with_context(self.0.deliveries.clone())?);
+        let old = std::mem::replace(&mut *self.0.producer.write(), new);
+        // It waits for its threads.
+        tokio::task::spawn_blocking(move || drop(old));
+        Ok(())
     }
 
     /// Waits until every record has its outcome. Blocks.
     pub fn drain(&self) {
-        if let Err(error) = self.producer.flush(Timeout::After(DRAIN)) {
+        let producer = self.0.producer.read().clone();
+        if let Err(error) = producer.flush(Timeout::After(DRAIN)) {
             tracing::warn!(%error, "records were still on their way to Kafka");
         }
+    }
+
+    /// Tells everybody who still waits that nobody will know here. After the tail has ended.
+    pub(crate) fn close(&self) {
+        self.0.deliveries.window.close();
+    }
+}
+
+async fn give_up(window: Weak<Window>) {
+    let mut every = tokio::time::interval(LOOK);
+    loop {
+        every.tick().await;
+        let Some(window) = window.upgrade() else { return };
+        window.give_up(Instant::now());
     }
 }

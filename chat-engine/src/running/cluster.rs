@@ -67,14 +67,14 @@ pub(super) async fn lay(
     for partition in 0..epoch.partitions {
         next.push(history::next_offset(pool, epoch, partition).await?);
     }
-    let positions: Vec<_> = next.iter().map(|next| epoch.before(*next)).collect();
+    let log = KafkaLog::new(&brokers, &topics, epoch, settings.into())?;
     let tail = tokio::task::spawn_blocking({
-        let (brokers, topics) = (brokers.clone(), topics.clone());
-        move || tail::Tail::assign(&brokers, &topics, epoch, &next)
+        let (brokers, topics, log) = (brokers.clone(), topics.clone(), log.clone());
+        move || tail::Tail::assign(&brokers, &topics, epoch, &log, &next)
     });
     let tail = tail.await??;
+    let positions: Vec<_> = tail.from().iter().map(|from| epoch.before(*from)).collect();
     let tasks = receivers.start(pool, epoch, &reading, shards, &positions, compress_from);
-    let log = KafkaLog::new(&brokers, &topics, epoch)?;
     let consumer = HistoryConsumer::join(&brokers, &topics, pool.clone(), epoch, reading)?;
     let foundation = Foundation { log: Log::Kafka(log.clone()), shards: tasks };
     let (pool, shards) = (pool.clone(), shards.clone());
@@ -114,8 +114,8 @@ impl Running {
         let ended = tokio::select! {
             // Each ends the node: none of them is asked again.
             ended = self.tasks.join_next() => ended,
-            reason = self.log.broken() => return anyhow::anyhow!("the Kafka producer cannot go on: {reason}"),
-            () = self.tail.ended() => return anyhow::anyhow!("reading the chat log failed"),
+            reason = self.log.broken() => return anyhow::anyhow!("the chat log cannot be written: {reason}"),
+            error = self.tail.ended() => return error.context("the chat log cannot be read"),
         };
         match ended {
             Some(Err(panic)) => anyhow::Error::new(panic).context("consuming the chat log failed"),
@@ -131,6 +131,7 @@ impl Running {
         let blocking = tokio::task::spawn_blocking(move || {
             log.drain();
             tail.stop();
+            log.close();
         });
         let _ = blocking.await;
         self.reading

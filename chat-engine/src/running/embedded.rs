@@ -1,8 +1,8 @@
 //! A node on this process alone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use shared::event::Delivery;
+use shared::{config::EngineSettings, event::Delivery};
 use sqlx::PgPool;
 use tokio::{
     sync::mpsc,
@@ -13,10 +13,10 @@ use super::Foundation;
 use crate::{
     engine::Engine,
     events,
-    history::{self, journal::Journal},
+    history::journal::Journal,
     log::{
         Log,
-        embedded::{EmbeddedLog, PARTITION},
+        embedded::{EmbeddedLog, Place},
         epoch,
     },
     reading::{Reading, memory::MemoryReading},
@@ -28,6 +28,7 @@ pub(super) type Committer = JoinHandle<anyhow::Result<()>>;
 
 /// Starts what a node stands on.
 pub(super) async fn lay(
+    settings: &EngineSettings,
     pool: &PgPool,
     journal: Journal,
     shards: &Shards,
@@ -35,10 +36,11 @@ pub(super) async fn lay(
     compress_from: usize,
 ) -> anyhow::Result<(Foundation, Committer)> {
     let epoch = epoch::current(pool, epoch::Backend::Embedded, 1).await?;
-    let next = history::next_offset(pool, epoch, PARTITION).await?;
+    let place = Place::find(pool, epoch).await?;
     let reading = Reading::Memory(MemoryReading::new(pool.clone(), journal, shards.clone()));
-    let tasks = receivers.start(pool, epoch, &reading, shards, &[epoch.before(next)], compress_from);
-    let (log, committer) = EmbeddedLog::start(pool.clone(), epoch, next, reading, shards.clone());
+    let tasks = receivers.start(pool, epoch, &reading, shards, &[epoch.before(place.next)], compress_from);
+    let patience = Duration::from_millis(settings.log_timeout_ms.into());
+    let (log, committer) = EmbeddedLog::start(pool.clone(), place, patience, reading, shards.clone());
     Ok((Foundation { log: Log::Embedded(log), shards: tasks }, committer))
 }
 

@@ -31,7 +31,7 @@ async fn nothing_is_told_of_a_message_before_its_transaction_has_committed() {
     .await;
 }
 
-async fn wait_for_a_blocked_commit(world: &World) {
+pub(crate) async fn wait_for_a_blocked_commit(world: &World) {
     let blocked = async {
         loop {
             let waiting: i64 = sqlx::query_scalar(

@@ -14,6 +14,7 @@ mod peer;
 mod people;
 mod protocol;
 mod reading;
+mod repeats;
 #[path = "../harness/settings.rs"]
 mod settings;
 mod slow;

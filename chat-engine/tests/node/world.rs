@@ -294,7 +294,16 @@ impl World {
             *next += 1;
             *next
         };
-        let envelope = Envelope { id, event };
+        self.deliver(Envelope { id, event }).await;
+    }
+
+    /// Delivers what was the last event again, as a relay does that did not hear of it.
+    pub(crate) async fn tell_again(&self, event: MeetupEvent) {
+        let id = *self.next_event.lock();
+        self.deliver(Envelope { id, event }).await;
+    }
+
+    async fn deliver(&self, envelope: Envelope) {
         let events = self.events.lock().clone().expect("a node runs");
         match events {
             Events::Local(events) => {

@@ -1,7 +1,8 @@
 //! A node's own reading of the log and of `meetup.events`: all partitions, from its own place, in no group.
 //!
-//! It begins where PostgreSQL ends, so that rows and tail together are the whole history, and it runs on a thread
-//! of its own, because waiting for a shard must not hold up the runtime.
+//! It hands on the last ten minutes of the log, or what PostgreSQL does not have if that is less; what lies between
+//! the two is read when somebody asks ([`Log::stretch`](crate::log::Log::stretch)). It begins earlier still, to know
+//! what is a repeat. It runs on a thread of its own, because waiting for a shard must not hold up the runtime.
 
 use std::{
     collections::HashMap,
@@ -13,26 +14,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
-    error::{KafkaError, KafkaResult},
     message::BorrowedMessage,
-    types::RDKafkaErrorCode,
 };
 use shared::{
     event::Envelope,
     names::{EVENT_PARTITIONS, Topics},
 };
-
 use tokio::sync::oneshot;
 
 use super::{
-    client_config, codec,
-    topics::{self, PATIENCE},
+    KafkaLog, codec,
+    places::{is_gone, lead, left, places, reader, watermarks},
+    topics::PATIENCE,
+    window::Window,
 };
-use crate::{engine::Engine, events, log::epoch::Epoch};
+use crate::{
+    engine::Engine,
+    events,
+    log::{
+        epoch::Epoch,
+        repeats::{Key, WINDOW_MS},
+    },
+    record::now_ms,
+};
 
 /// How often the thread looks whether it is to stop.
 const POLL: Duration = Duration::from_millis(100);
@@ -42,76 +50,94 @@ pub(crate) struct Tail {
     consumer: BaseConsumer,
     chat_topic: String,
     epoch: Epoch,
+    window: Arc<Window>,
+    /// Where each partition of the log is handed on from.
+    from: Vec<u64>,
     /// Where each partition that was not at its end when the node started is to get to.
-    behind: HashMap<i32, i64>,
+    behind: HashMap<(Topic, i32), i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Topic {
+    Chat,
+    Events,
 }
 
 /// A running tail.
 pub(crate) struct Running {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
-    ended: oneshot::Receiver<()>,
+    ended: oneshot::Receiver<anyhow::Error>,
 }
 
 impl Tail {
-    /// Takes its place: at `next` in each partition of the chat log, at the end of the events. Blocks.
-    pub(crate) fn assign(brokers: &str, topics: &Topics, epoch: Epoch, next: &[u64]) -> Result<Self> {
-        let consumer: BaseConsumer = client_config(brokers)
-            // A consumer must have a group to be assigned partitions; this one never joins it.
-            .set("group.id", topics.group("tail"))
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "error")
-            .set("fetch.error.backoff.ms", "100")
-            .create()?;
+    /// Takes its place. `stored` is how far PostgreSQL reaches in each partition of the log. Blocks.
+    pub(crate) fn assign(
+        brokers: &str,
+        topics: &Topics,
+        epoch: Epoch,
+        log: &KafkaLog,
+        stored: &[u64],
+    ) -> Result<Self> {
+        let deadline = Instant::now() + PATIENCE;
+        let consumer = reader(brokers, topics, "tail")?;
         let (chat_topic, event_topic) = (topics.chat_log(epoch.number), topics.meetup_events());
-        let (mut places, mut behind) = (TopicPartitionList::new(), HashMap::new());
-        for (partition, next) in (0..).zip(next) {
-            let next = next.cast_signed();
-            let (first, end) = watermarks(&consumer, &chat_topic, partition)?;
-            if end < next || next < first {
+        let (mut ends, mut behind) = (Vec::new(), HashMap::new());
+        for (partition, stored) in (0..).zip(stored) {
+            let stored = stored.cast_signed();
+            let (first, end) = watermarks(&consumer, &chat_topic, partition, deadline)?;
+            if end < stored || stored < first {
                 bail!(
                     "{chat_topic}/{partition} holds records {first} to {end}, but the history in PostgreSQL ends \
-                     at {next}: this is not the log it was written from"
+                     at {stored}: this is not the log it was written from, or part of it is lost. Run `moyiza log \
+                     bump-epoch` to begin the next"
                 );
             }
-            if next < end {
-                behind.insert(partition, end);
+            ends.push((partition, end));
+        }
+        // Ten minutes before the end, or later if PostgreSQL has that: from there on records are handed on. And ten
+        // more before that, to know which of them are repeats.
+        let recent = lead(&consumer, &chat_topic, &ends, deadline)?;
+        let from: Vec<_> = (0..)
+            .zip(stored)
+            .map(|(partition, stored)| {
+                (partition, stored.cast_signed().max(recent.get(&partition).copied().unwrap_or(0)))
+            })
+            .collect();
+        let begin: Vec<_> = lead(&consumer, &chat_topic, &from, deadline)?.into_iter().collect();
+        let mut assignment = places(&chat_topic, &begin)?;
+        let begin: HashMap<_, _> = begin.into_iter().collect();
+        let window = log.0.deliveries.window.clone();
+        for (number, (partition, end)) in (0..).zip(&ends) {
+            let begin = begin.get(partition).copied().unwrap_or(0);
+            window.begin_tail(number, begin.unsigned_abs());
+            if begin < *end {
+                behind.insert((Topic::Chat, *partition), *end);
             }
-            places.add_partition_offset(&chat_topic, partition, Offset::Offset(next))?;
         }
-        for partition in 0..EVENT_PARTITIONS {
-            let (_, end) = watermarks(&consumer, &event_topic, partition)?;
-            places.add_partition_offset(&event_topic, partition, Offset::Offset(end))?;
-        }
-        consumer.assign(&places)?;
-        Ok(Self { consumer, chat_topic, epoch, behind })
+        place_events(&consumer, &event_topic, deadline, &mut assignment, &mut behind)?;
+        consumer.assign(&assignment)?;
+        let from = from.into_iter().map(|(_, offset)| offset.unsigned_abs()).collect();
+        Ok(Self { consumer, chat_topic, epoch, window, from, behind })
+    }
+
+    /// Where each partition of the log is handed on from.
+    pub(crate) fn from(&self) -> &[u64] {
+        &self.from
     }
 
     /// Reads until it is stopped.
     pub(crate) fn start(mut self, engine: Arc<Engine>) -> Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = stop.clone();
-        let (alive, ended) = oneshot::channel::<()>();
+        let (end, ended) = oneshot::channel();
         let run = move || {
-            let _alive = alive;
             self.note_caught_up(&engine);
             while !stopping.load(Ordering::Relaxed) {
-                match self.consumer.poll(POLL) {
-                    None => {}
-                    Some(Ok(message)) => {
-                        let place = (message.topic() == self.chat_topic)
-                            .then(|| (message.partition(), message.offset()));
-                        self.take(&engine, &message);
-                        drop(message);
-                        if let Some((partition, offset)) = place
-                            && self.behind.get(&partition).is_some_and(|end| offset + 1 >= *end)
-                        {
-                            self.behind.remove(&partition);
-                            self.note_caught_up(&engine);
-                        }
-                    }
-                    // librdkafka goes on by itself; what it cannot mend it says again and again.
-                    Some(Err(error)) => tracing::warn!(%error, "reading the log"),
+                if let Err(error) = self.step(&engine) {
+                    // Nobody listens once the node is stopping.
+                    let _ = end.send(error);
+                    return;
                 }
             }
         };
@@ -122,45 +148,99 @@ impl Tail {
         Ok(Running { stop, thread, ended })
     }
 
+    /// Takes one message, if there is one soon.
+    fn step(&mut self, engine: &Engine) -> Result<()> {
+        let message = match self.consumer.poll(POLL) {
+            None => return Ok(()),
+            Some(Ok(message)) => message,
+            Some(Err(error)) if is_gone(&error) => {
+                return Err(anyhow!(error).context(format!(
+                    "{} no longer holds what this node has come to. If the topic was deleted and made anew, stop \
+                     every node and run `moyiza log bump-epoch`",
+                    self.chat_topic
+                )));
+            }
+            // librdkafka goes on by itself; what it cannot mend it says again and again.
+            Some(Err(error)) => {
+                tracing::warn!(%error, "reading the log");
+                return Ok(());
+            }
+        };
+        let topic = if message.topic() == self.chat_topic { Topic::Chat } else { Topic::Events };
+        let (place, offset) = ((topic, message.partition()), message.offset());
+        match topic {
+            Topic::Chat => self.take_record(engine, &message)?,
+            Topic::Events => take_event(engine, &message),
+        }
+        drop(message);
+        if self.behind.get(&place).is_some_and(|end| offset + 1 >= *end) {
+            self.behind.remove(&place);
+            self.note_caught_up(engine);
+        }
+        Ok(())
+    }
+
     fn note_caught_up(&self, engine: &Engine) {
         if self.behind.is_empty() {
             engine.caught_up.store(true, Ordering::Relaxed);
         }
     }
 
-    fn take(&self, engine: &Engine, message: &BorrowedMessage<'_>) {
-        if message.topic() == self.chat_topic {
-            match codec::decode(self.epoch, message) {
-                Ok(record) => engine.shards.record_blocking(Arc::new(record)),
-                Err(poison) => {
-                    tracing::error!(%poison, "a message in the chat log is no record, and is left out");
-                }
+    fn take_record(&self, engine: &Engine, message: &BorrowedMessage<'_>) -> Result<()> {
+        // Partitions are counted from 0, offsets too.
+        let partition = u16::try_from(message.partition()).unwrap_or(u16::MAX);
+        let offset = message.offset().unsigned_abs();
+        let log_time = message.timestamp().to_millis().unwrap_or(0);
+        let record = match codec::decode(self.epoch, message) {
+            Ok(record) => Some(record),
+            Err(poison) => {
+                tracing::error!(%poison, "a message in the chat log is no record, and is left out");
+                None
             }
-        } else {
-            let envelope = message.payload().map(serde_json::from_slice::<Envelope>);
-            match envelope {
-                Some(Ok(envelope)) => events::learn(engine, &envelope.event),
-                Some(Err(error)) => tracing::error!(%error, "a message is no event, and is left out"),
-                None => {}
-            }
+        };
+        let key = record.as_ref().and_then(|record| Key::of(&record.draft));
+        let passed = self.window.pass(partition, key, offset, log_time)?;
+        if let Some(record) = record
+            && passed.is_new
+            && offset >= self.from[usize::from(partition)]
+        {
+            engine.shards.record_blocking(Arc::new(record));
         }
+        passed.answer();
+        Ok(())
     }
 }
 
-/// The first and the next offset of a partition. Leadership may be moving, as it does just after a topic was
-/// made.
-fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
-            Err(KafkaError::MetadataFetch(
-                RDKafkaErrorCode::NotLeaderForPartition
-                | RDKafkaErrorCode::LeaderNotAvailable
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownPartition,
-            )) if Instant::now() < deadline => std::thread::park_timeout(topics::POLL),
-            result => return result,
+/// Begins the events ten minutes ago. What this node knows of people it has loaded from PostgreSQL a moment ago, so
+/// nothing between the two is missed; an event that is applied again changes nothing.
+fn place_events(
+    consumer: &BaseConsumer,
+    topic: &str,
+    deadline: Instant,
+    assignment: &mut TopicPartitionList,
+    behind: &mut HashMap<(Topic, i32), i64>,
+) -> Result<()> {
+    let mut times = TopicPartitionList::new();
+    for partition in 0..EVENT_PARTITIONS {
+        times.add_partition_offset(topic, partition, Offset::Offset(now_ms() - WINDOW_MS))?;
+    }
+    for found in consumer.offsets_for_times(times, left(deadline))?.elements() {
+        found.error()?;
+        let (_, end) = watermarks(consumer, topic, found.partition(), deadline)?;
+        let begin = if let Offset::Offset(offset) = found.offset() { offset.min(end) } else { end };
+        if begin < end {
+            behind.insert((Topic::Events, found.partition()), end);
         }
+        assignment.add_partition_offset(topic, found.partition(), Offset::Offset(begin))?;
+    }
+    Ok(())
+}
+
+fn take_event(engine: &Engine, message: &BorrowedMessage<'_>) {
+    match message.payload().map(serde_json::from_slice::<Envelope>) {
+        Some(Ok(envelope)) => events::learn(engine, &envelope.event),
+        Some(Err(error)) => tracing::error!(%error, "a message is no event, and is left out"),
+        None => {}
     }
 }
 
@@ -173,9 +253,8 @@ impl Running {
         }
     }
 
-    /// Ends with the thread, which before it is stopped ends only by a panic.
-    pub(crate) async fn ended(&mut self) {
-        // Dropped, not sent.
-        let _ = (&mut self.ended).await;
+    /// Ends with the thread, which before it is stopped ends only when it cannot go on.
+    pub(crate) async fn ended(&mut self) -> anyhow::Error {
+        (&mut self.ended).await.unwrap_or_else(|_| anyhow!("the log's reader panicked"))
     }
 }

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+    },
     client::DefaultClientContext,
     error::{KafkaError, KafkaResult},
     types::RDKafkaErrorCode,
@@ -19,6 +21,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) const POLL: Duration = Duration::from_millis(20);
 /// Seven days: the time a node, or the history in PostgreSQL, may be behind.
 const RETENTION_MS: &str = "604800000";
+/// The brokers stamp the time on each record: what is a repeat is decided by it, and a node's clock may be wrong.
+const LOG_TIME: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
+/// No record is so small: nothing can be appended to a topic with this setting.
+const FENCE: (&str, &str) = ("max.message.bytes", "1");
 
 /// Why the topics cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +47,15 @@ pub enum TopicError {
         /// As it was made.
         wanted: u16,
     },
+    /// Its epoch is being ended.
+    #[error(
+        "the topic {topic} takes no more records: its epoch is being ended. Run `moyiza log bump-epoch` (again) to \
+         begin the next"
+    )]
+    Fenced {
+        /// Which.
+        topic: String,
+    },
 }
 
 /// Makes the topics that are not there, and checks those that are.
@@ -53,28 +68,73 @@ pub async fn ensure(brokers: &str, topics: &Topics, epoch: Epoch) -> Result<(), 
         NewTopic::new(name, partitions, TopicReplication::Fixed(-1))
             .set("cleanup.policy", "delete")
             .set("retention.ms", RETENTION_MS)
+            .set(LOG_TIME.0, LOG_TIME.1)
     };
     let wanted = [new(&chat, epoch.partitions.into()), new(&events, EVENT_PARTITIONS)];
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
-    for result in admin.create_topics(&wanted, &options).await.map_err(kafka)? {
+    for result in admin.create_topics(&wanted, &options()).await.map_err(kafka)? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((_, code)) => return Err(kafka(KafkaError::AdminOp(code))),
         }
     }
     let found = tokio::task::spawn_blocking({
-        let chat = chat.clone();
+        let (chat, events) = (chat.clone(), events.clone());
         move || {
             partitions_with_leaders(&admin, &events)?;
-            partitions_with_leaders(&admin, &chat)
+            let found = partitions_with_leaders(&admin, &chat)?;
+            Ok((admin, found))
         }
     });
-    let found = found.await.unwrap_or(Err(KafkaError::Canceled)).map_err(kafka)?;
+    let (admin, found) = found.await.unwrap_or(Err(KafkaError::Canceled)).map_err(kafka)?;
+    let set = settings_of(&admin, &chat).await.map_err(kafka)?;
+    if set.iter().any(|(name, value)| (&**name, &**value) == FENCE) {
+        return Err(TopicError::Fenced { topic: chat });
+    }
+    // Made by an earlier version.
+    if !set.iter().any(|(name, value)| (&**name, &**value) == LOG_TIME) {
+        change(&admin, &chat, LOG_TIME).await.map_err(kafka)?;
+    }
     if found == usize::from(epoch.partitions) {
         Ok(())
     } else {
         Err(TopicError::Partitions { topic: chat, found, wanted: epoch.partitions })
     }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE))
+}
+
+/// What was set for this topic, not what it has from its brokers.
+async fn settings_of(
+    admin: &AdminClient<DefaultClientContext>,
+    topic: &str,
+) -> KafkaResult<Vec<(String, String)>> {
+    let mut described = admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &options()).await?;
+    let resource = described.pop().unwrap_or(Err(RDKafkaErrorCode::UnknownTopicOrPartition));
+    let entries = resource.map_err(KafkaError::AdminOp)?.entries;
+    let set = entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+    Ok(set.filter_map(|entry| Some((entry.name, entry.value?))).collect())
+}
+
+/// Sets one thing of a topic and leaves the others as they are.
+async fn change(
+    admin: &AdminClient<DefaultClientContext>,
+    topic: &str,
+    (name, value): (&str, &str),
+) -> KafkaResult<()> {
+    let set = settings_of(admin, topic).await?;
+    // The request replaces all that is set.
+    let others = set.iter().filter(|(other, _)| other != name);
+    let all = others
+        .fold(AlterConfig::new(ResourceSpecifier::Topic(topic)), |all, (name, value)| all.set(name, value))
+        .set(name, value);
+    let mut altered = admin.alter_configs(&[all], &options()).await?;
+    let outcome = altered.pop().unwrap_or(Err((
+        rdkafka::admin::OwnedResourceSpecifier::Topic(topic.to_owned()),
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+    )));
+    outcome.map(drop).map_err(|(_, code)| KafkaError::AdminOp(code))
 }
 
 /// The partitions of a topic, once all of them have a leader. A broker answers that a topic was made a moment

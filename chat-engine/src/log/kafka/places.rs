@@ -1,0 +1,144 @@
+//! Where to begin reading, so as to know of every record whether it is a repeat.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaErrorCode,
+};
+use shared::names::Topics;
+
+use super::{client_config, topics::POLL};
+use crate::log::repeats::WINDOW_MS;
+
+/// A consumer that reads from where it is told, in no group. `group` is a name for brokers that check names: a
+/// consumer must have one to be assigned partitions.
+pub(crate) fn reader(brokers: &str, topics: &Topics, group: &str) -> KafkaResult<BaseConsumer> {
+    client_config(brokers)
+        .set("group.id", topics.group(group))
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "error")
+        .set("fetch.error.backoff.ms", "100")
+        .create()
+}
+
+/// The first and the next offset of a partition. Leadership may be moving, as it does just after a topic was
+/// made.
+pub(crate) fn watermarks(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partition: i32,
+    deadline: Instant,
+) -> KafkaResult<(i64, i64)> {
+    loop {
+        match consumer.fetch_watermarks(topic, partition, left(deadline)) {
+            Err(KafkaError::MetadataFetch(
+                RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition,
+            )) if Instant::now() < deadline => std::thread::park_timeout(POLL),
+            result => return result,
+        }
+    }
+}
+
+/// Where a reader has to begin that wants to know from `offsets` on what is a repeat: at the first record that is not
+/// more than ten minutes older. Each offset lies within its partition, or at its end. Leaves `consumer` without an
+/// assignment.
+pub(crate) fn lead(
+    consumer: &BaseConsumer,
+    topic: &str,
+    offsets: &[(i32, i64)],
+    deadline: Instant,
+) -> KafkaResult<HashMap<i32, i64>> {
+    let mut begin: HashMap<i32, i64> = offsets.iter().copied().collect();
+    let mut looked_at = Vec::new();
+    for (partition, offset) in offsets {
+        let (first, end) = watermarks(consumer, topic, *partition, deadline)?;
+        // At the end there is no record yet; those to come are not older than the last.
+        let record = if *offset < end { *offset } else { end - 1 };
+        if record >= first {
+            looked_at.push((*partition, record));
+        }
+    }
+    let mut wanted = TopicPartitionList::new();
+    for (partition, time) in log_times(consumer, topic, &looked_at, deadline)? {
+        wanted.add_partition_offset(
+            topic,
+            partition,
+            Offset::Offset(time.saturating_sub(WINDOW_MS).max(0)),
+        )?;
+    }
+    if wanted.count() > 0 {
+        for found in consumer.offsets_for_times(wanted, left(deadline))?.elements() {
+            found.error()?;
+            if let (Offset::Offset(offset), Some(begin)) = (found.offset(), begin.get_mut(&found.partition()))
+            {
+                *begin = offset.min(*begin);
+            }
+        }
+    }
+    Ok(begin)
+}
+
+/// The log times of these records.
+fn log_times(
+    consumer: &BaseConsumer,
+    topic: &str,
+    records: &[(i32, i64)],
+    deadline: Instant,
+) -> KafkaResult<HashMap<i32, i64>> {
+    let mut times = HashMap::new();
+    if records.is_empty() {
+        return Ok(times);
+    }
+    consumer.assign(&places(topic, records)?)?;
+    while times.len() < records.len() {
+        let failed = match consumer.poll(left(deadline)) {
+            Some(Ok(message)) => {
+                let time = message.timestamp().to_millis().unwrap_or(0);
+                times.entry(message.partition()).or_insert(time);
+                continue;
+            }
+            Some(Err(error)) => error,
+            None => KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut),
+        };
+        // librdkafka goes on by itself, but not for ever.
+        if Instant::now() >= deadline || is_gone(&failed) {
+            return Err(failed);
+        }
+    }
+    consumer.unassign()?;
+    Ok(times)
+}
+
+/// An assignment.
+pub(crate) fn places(topic: &str, offsets: &[(i32, i64)]) -> KafkaResult<TopicPartitionList> {
+    let mut places = TopicPartitionList::with_capacity(offsets.len());
+    for (partition, offset) in offsets {
+        places.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+    }
+    Ok(places)
+}
+
+/// Whether the log does not hold what a reader has come to: it is gone, or was never there.
+pub(crate) fn is_gone(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::LogTruncation
+        )
+    )
+}
+
+pub(crate) fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
