@@ -18,7 +18,7 @@ mod transport;
 
 pub use close::CloseReason;
 pub use flusher::Batch;
-pub use outbox::{Outbox, Owed};
+pub use outbox::{Expulsion, Outbox, Owed};
 pub(crate) use outlet::Message;
 pub use outlet::Outlet;
 pub use queue::{Mark, Outgoing};

@@ -160,13 +160,12 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     let cores = available_parallelism().map_or(1, usize::from);
     let (shards, receivers) = Shards::new(cores);
     let (journal, journal_task) = Journal::start(database.clone());
-    let access = Access::load(database.clone()).await?;
     let memberships = Memberships::new(database.clone());
     let (stop, stopping) = watch::channel(false);
     let timing = Arc::new(Timing::default());
     let local_topics = topics::Local::new(setup.compress_from);
     let Setup { session, send_rate, max_connections_per_user, door, compress_from } = setup;
-    let engine = |log, remote_topics, caught_up| {
+    let engine = |access, log, remote_topics, caught_up| {
         Arc::new(Engine {
             settings: settings.clone(),
             development: common.development,
@@ -191,7 +190,8 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
         Backend::Embedded { events } => {
             let (foundation, log) =
                 embedded::lay(&settings, &database, journal, &shards, receivers, compress_from).await?;
-            let engine = engine(foundation.log, None, true);
+            let access = Access::load(database).await?;
+            let engine = engine(access, foundation.log, None, true);
             let running = embedded::Running::start(log, &engine, events);
             (engine, foundation.shards, Backing::Embedded(running))
         }
@@ -203,7 +203,9 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
             let (foundation, ground) =
                 cluster::lay(addresses, &settings, &database, journal, &shards, receivers, compress_from)
                     .await?;
-            let engine = engine(foundation.log, Some(remote), false);
+            // Behind the place from which events are read: what is revoked in between must not be missed.
+            let access = Access::load(database).await?;
+            let engine = engine(access, foundation.log, Some(remote), false);
             let running = cluster::Running::start(ground, &engine, stopping.clone())?;
             (engine, foundation.shards, Backing::Cluster(Box::new(running)))
         }

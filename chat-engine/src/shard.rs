@@ -66,12 +66,12 @@ pub enum Input {
         /// Dropped when the input is taken.
         taken: oneshot::Sender<()>,
     },
-    /// A member is one no longer: their connections here are closed.
+    /// Somebody may no longer follow the room: their subscriptions here end.
     Expel {
         /// The room.
         room: RoomId,
-        /// Who.
-        user: UserId,
+        /// Who; `None` for everybody.
+        user: Option<UserId>,
         /// What they are told.
         reason: CloseReason,
     },

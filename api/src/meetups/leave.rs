@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, delete, web};
 use shared::{
     MeetupId, UserId,
-    event::{self, MeetupEvent},
+    event::{self, LeaveReason, MeetupEvent},
 };
 use sqlx::PgConnection;
 
@@ -50,7 +50,7 @@ pub(super) async fn leave(
         transaction.rollback().await?;
         return Err(refusal(&state, *id, me.user).await?);
     };
-    let event = MeetupEvent::MemberLeft { meetup: *id, user: me.user, version };
+    let event = MeetupEvent::MemberLeft { meetup: *id, user: me.user, version, reason: LeaveReason::Left };
     event::publish(&mut transaction, &event).await?;
     transaction.commit().await?;
     Ok(HttpResponse::NoContent().finish())

@@ -31,8 +31,14 @@ pub enum CloseReason {
     TokenExpired,
     /// The session was signed out.
     SessionRevoked,
+    /// The account was withdrawn.
+    UserWithdrawn,
     /// No longer a member of a room it followed.
     NotAMember,
+    /// Banned from a room it followed.
+    Banned,
+    /// A room it followed is there no more.
+    RoomClosed,
     /// The database that holds older messages does not answer.
     HistoryUnavailable,
     /// This node is going down.
@@ -76,6 +82,9 @@ impl CloseReason {
             Self::SessionRevoked => ("revoked", 1008, "the session was signed out, do not reconnect", false, true),
             Self::NotAMember =>
                 ("membership", 1008, "no longer a member of the room, do not subscribe again", false, true),
+            Self::UserWithdrawn => ("withdrawn", 1008, "the account was withdrawn, do not reconnect", false, true),
+            Self::Banned => ("banned", 1008, "banned from the room, do not subscribe again", false, true),
+            Self::RoomClosed => ("room-closed", 1008, "the room was closed, do not subscribe again", false, true),
             Self::HistoryUnavailable =>
                 ("history", 1013, "history is unavailable, reconnect in a moment", true, true),
             Self::GoingAway => ("going-away", 1012, "the server is going away, reconnect and resume", true, true),

@@ -21,7 +21,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
 use shared::Seq;
 use socket2::SockRef;
-use stomp::Version;
+use stomp::{ByteString, Version};
 use tokio::net::{TcpStream, tcp::OwnedWriteHalf};
 use websocket::Deflate;
 
@@ -58,11 +58,24 @@ struct State {
     /// Answers that the client is owed: what it asked for is still being done.
     owed: u32,
     closing: Option<CloseReason>,
+    /// Rooms that the client was taken out of: its task tells it.
+    expulsions: Vec<Expulsion>,
     /// Somebody writes what was taken from the queue, without the lock.
     writing: bool,
     /// The socket took a part of the first frame.
     begun: bool,
     socket: SocketState,
+}
+
+/// A subscription to a room that the client has lost. Nothing of the room is queued behind this.
+#[derive(Debug)]
+pub struct Expulsion {
+    /// Which.
+    pub subscriber: SubscriberId,
+    /// Why.
+    pub reason: CloseReason,
+    /// Of the SUBSCRIBE, if that had not been answered yet.
+    pub receipt: Option<ByteString>,
 }
 
 /// What a socket takes.
@@ -95,6 +108,8 @@ pub(super) struct Standing {
     /// Everything queued was written.
     pub(super) drained: bool,
     pub(super) socket: SocketState,
+    /// There are expulsions to be taken.
+    pub(super) expelled: bool,
     /// Nothing is being done for the client any more, and everything there is to tell of it is queued.
     pub(super) settled: bool,
 }
@@ -232,6 +247,17 @@ impl Outbox {
         state.queue.push_unbounded(close.into());
     }
 
+    /// The client was taken out of a room: its task tells it.
+    pub fn expel(&self, expulsion: Expulsion) {
+        self.state.lock().expulsions.push(expulsion);
+        self.task.wake();
+    }
+
+    /// What there is to tell of rooms that the client was taken out of.
+    pub(super) fn take_expulsions(&self) -> Vec<Expulsion> {
+        std::mem::take(&mut self.state.lock().expulsions)
+    }
+
     /// Answers the peer's close, after what is queued (RFC 6455 §5.5.1).
     pub(super) fn answer_close(&self, code: Option<u16>) {
         let mut state = self.state.lock();
@@ -316,6 +342,7 @@ impl Outbox {
             closing: state.closing,
             drained: state.queue.is_empty() && !state.writing,
             socket: state.socket,
+            expelled: !state.expulsions.is_empty(),
             settled: state.owed == 0,
         }
     }

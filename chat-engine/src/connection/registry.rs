@@ -63,10 +63,19 @@ impl Registry {
 
     /// Closes every connection of a session.
     pub fn close_session(&self, user: UserId, session: SessionId, reason: CloseReason) {
-        let of_session: Vec<_> = self.people.get(&user).map_or_else(Vec::new, |connections| {
-            connections.iter().filter(|(_, of)| *of == session).map(|(id, _)| *id).collect()
+        self.close_those(user, |of| of == session, reason);
+    }
+
+    /// Closes every connection of a person.
+    pub fn close_user(&self, user: UserId, reason: CloseReason) {
+        self.close_those(user, |_| true, reason);
+    }
+
+    fn close_those(&self, user: UserId, wanted: impl Fn(SessionId) -> bool, reason: CloseReason) {
+        let those: Vec<_> = self.people.get(&user).map_or_else(Vec::new, |connections| {
+            connections.iter().filter(|(_, session)| wanted(*session)).map(|(id, _)| *id).collect()
         });
-        for id in of_session {
+        for id in those {
             if let Some(outbox) = self.connections.get(&id) {
                 outbox.close(reason);
             }

@@ -5,6 +5,7 @@
 //! being done. Nothing is awaited outside of it, so there is nothing to cancel.
 
 mod carry_out;
+mod expulsion;
 mod identity;
 mod lifetime;
 mod reply;
@@ -157,6 +158,10 @@ impl Connection {
             if self.leaving {
                 // Read, so that the peer's end is noticed and its bytes do not make a reset of our close.
                 return self.poll_leave(context);
+            }
+            if standing.expelled {
+                self.tell_expulsions();
+                continue;
             }
             if let Some(step) = &mut self.step {
                 let Poll::Ready(stepped) = step.as_mut().poll(context) else { return Poll::Pending };

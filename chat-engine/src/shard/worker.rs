@@ -1,5 +1,7 @@
 //! A shard's task: feeds its rooms and carries out what they ask for.
 
+mod leaving;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -177,12 +179,7 @@ impl Worker {
                     );
                 }
             }
-            Input::Unsubscribe { room, id } => {
-                let Some(open) = self.rooms.get_mut(&room) else { return };
-                open.arriving.remove(&id);
-                let reached = open.outlets.remove(&id).and_then(|to| to.outlet.outbox.reached(id));
-                self.with_room(room, |room, out| room.unsubscribe(id, reached, out));
-            }
+            Input::Unsubscribe { room, id } => drop(self.unsubscribe(room, id)),
             Input::History { room, id, before, limit, answer, taken } => {
                 drop(taken);
                 let question = PageQuestion { subscriber: id, before, limit, answer: Some(answer) };
@@ -191,14 +188,7 @@ impl Worker {
                     _ => self.read_page(room, question),
                 }
             }
-            Input::Expel { room, user, reason } => {
-                let Some(open) = self.rooms.get(&room) else { return };
-                for id in open.room.subscribers_of(user) {
-                    if let Some(outlet) = open.outlets.get(&id).or_else(|| open.arriving.get(&id)) {
-                        outlet.outlet.outbox.close(reason);
-                    }
-                }
-            }
+            Input::Expel { room, user, reason } => self.expel(room, user, reason),
             Input::Change { room, change } => {
                 self.with_room(room, |room, out| room.change(change, Instant::now(), out));
             }

@@ -204,6 +204,13 @@ impl<S: Clone> Session<S> {
         connected.subscriptions.forget(subscribe)
     }
 
+    /// The server ends a subscription, whose client is told so by other means: an UNSUBSCRIBE that crosses that is no
+    /// violation, and its name may be used again.
+    pub fn take_back(&mut self, name: &ByteString) -> Option<S> {
+        let Phase::Connected(connected) = &mut self.phase else { return None };
+        connected.subscriptions.take_back(name)
+    }
+
     /// The server goes on after it did not read for a while: what it did not hear meanwhile is no silence.
     pub fn resume(&mut self, now: Instant) {
         self.deadlines.resume(now);
@@ -278,9 +285,12 @@ impl<S: Clone> Session<S> {
                 subscriptions.check(&subscribe, self.settings.subscriptions)?;
                 Action::Subscribe { subscribe, receipt }
             }
-            Request::Unsubscribe(id) => {
-                Action::Unsubscribe { subscription: subscriptions.remove(&id)?, receipt }
-            }
+            Request::Unsubscribe(id) => match subscriptions.remove(&id) {
+                Ok(subscription) => Action::Unsubscribe { subscription, receipt },
+                // The two crossed, and the client has what it wants.
+                Err(_) if subscriptions.was_taken_back(&id) => return Ok(receipt.map(Action::Receipt)),
+                Err(violation) => return Err(violation),
+            },
             Request::Begin(name) => {
                 transactions.begin(name, self.settings.transactions)?;
                 return Ok(receipt.map(Action::Receipt));

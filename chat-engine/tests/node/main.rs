@@ -9,6 +9,7 @@ mod crash;
 mod durable;
 mod limits;
 mod load;
+mod membership;
 mod peer;
 #[path = "../harness/people.rs"]
 mod people;

@@ -12,7 +12,7 @@ use rdkafka::{
 };
 use shared::{
     MeetupId, UserId,
-    event::{self, Delivery, Envelope, MeetupEvent},
+    event::{self, Delivery, Envelope, LeaveReason, MeetupEvent},
     names::Topics,
     testing,
     token::Claims,
@@ -154,6 +154,11 @@ impl World {
         addrs.into_iter().cycle()
     }
 
+    /// How many nodes there are.
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes.lock().len()
+    }
+
     /// Some node.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.nodes.lock().first().expect("a node runs").addr()
@@ -276,15 +281,33 @@ impl World {
     }
 
     pub(crate) async fn leave(&self, room: i64, person: &Person) {
-        sqlx::query(
-            "update memberships set state = 'left', version = 2 where meetup_id = $1 and user_id = $2",
+        self.put_out(room, person, "left", LeaveReason::Left).await;
+    }
+
+    /// Ends a membership as the api does it: the row and, delivered before this returns, the event.
+    pub(crate) async fn put_out(&self, room: i64, person: &Person, state: &str, reason: LeaveReason) {
+        let version = self.change_row(room, person, state).await;
+        self.tell(MeetupEvent::MemberLeft { meetup: meetup(room), user: person.id, version, reason }).await;
+    }
+
+    /// Who was a member becomes one again.
+    pub(crate) async fn join_again(&self, room: i64, person: &Person) {
+        let version = self.change_row(room, person, "member").await;
+        self.tell(MeetupEvent::MemberJoined { meetup: meetup(room), user: person.id, version }).await;
+    }
+
+    /// The row's next version.
+    async fn change_row(&self, room: i64, person: &Person, state: &str) -> i64 {
+        sqlx::query_scalar(
+            "update memberships set state = $3, version = version + 1 where meetup_id = $1 and user_id = $2 \
+             returning version",
         )
         .bind(room)
         .bind(person.id)
-        .execute(&self.pool)
+        .bind(state)
+        .fetch_one(&self.pool)
         .await
-        .unwrap();
-        self.tell(MeetupEvent::MemberLeft { meetup: meetup(room), user: person.id, version: 2 }).await;
+        .unwrap()
     }
 
     /// Delivers an event; where the api waits for it to be durable, so does this.
@@ -353,6 +376,7 @@ pub(crate) async fn metric_becomes(addr: SocketAddr, name: &str, wanted: u64) {
     assert!(in_time, "{name} is {} and not {wanted}", metric(addr, name).await);
 }
 
-fn meetup(room: i64) -> MeetupId {
+/// The meetup of a room.
+pub(crate) fn meetup(room: i64) -> MeetupId {
     room.try_into().unwrap()
 }

@@ -13,6 +13,7 @@ use crate::{
         requests::{Following, Refusal, Sending},
     },
     engine::Engine,
+    events,
     log::AppendError,
     record::Draft,
     room::{Subscriber, SubscriberId},
@@ -23,7 +24,7 @@ use crate::{
 /// What a subscription follows.
 #[derive(Clone, Debug)]
 pub(super) enum Subscription {
-    Room { room: RoomId, id: SubscriberId },
+    Room { room: RoomId, feed: Feed, id: SubscriberId },
     Topic { destination: Arc<str>, id: SubscriberId },
     Errors { outlet: Outlet },
 }
@@ -32,7 +33,7 @@ impl Subscription {
     /// Follows nothing any more.
     pub(super) fn end(self, engine: &Engine) {
         match self {
-            Self::Room { room, id } => engine.shards.send(room, Input::Unsubscribe { room, id }),
+            Self::Room { room, id, .. } => engine.shards.send(room, Input::Unsubscribe { room, id }),
             Self::Topic { destination, id } => engine.topics.unsubscribe(&destination, id),
             Self::Errors { .. } => {}
         }
@@ -67,6 +68,12 @@ impl Asked {
 
 impl From<TopicsError> for Refusal {
     fn from(error: TopicsError) -> Self {
+        Self::TryAgain(error.to_string())
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
         Self::TryAgain(error.to_string())
     }
 }
@@ -172,9 +179,13 @@ impl Connection {
                     let outcome = outcome.clone();
                     match sending {
                         Sending::Message { room, client_id, content } => {
-                            self.append(room, client_id, &content, move |result| {
-                                outcome.part(result.map(drop));
+                            let of_part = outcome.clone();
+                            let appended = self.append(room, client_id, &content, move |result| {
+                                of_part.part(result.map(drop));
                             });
+                            if let Err(refusal) = appended {
+                                outcome.part(Err(refusal));
+                            }
                         }
                         Sending::Topic(send) => {
                             self.engine.topics.publish(send, batch, move |result| outcome.part(result));
@@ -199,8 +210,7 @@ impl Connection {
                 self.append(room, client_id, &content, move |result| {
                     reply.give(receipt.as_deref(), result.map(Some));
                     drop(owed);
-                });
-                Ok(())
+                })
             }
             Sending::Topic(send) => {
                 let (reply, owed) = (self.reply(), self.outbox.owe());
@@ -221,7 +231,7 @@ impl Connection {
             Sending::History { room, subscription, before, limit } => {
                 let wanted = |name: &str| subscription.as_deref().is_none_or(|id| id == name);
                 let found = self.session.subscriptions().find_map(|(name, of)| match of {
-                    Subscription::Room { room: of, id } if *of == room && wanted(name) => Some(*id),
+                    Subscription::Room { room: of, id, .. } if *of == room && wanted(name) => Some(*id),
                     _ => None,
                 });
                 let id = found.ok_or(Refusal::NoSubscription)?;
@@ -244,7 +254,7 @@ impl Connection {
         let mut outlet = Outlet { outbox: self.outbox.clone(), subscription, unacknowledged: None };
         match following {
             Following::Room { room, feed, history } => {
-                self.session.subscribe(subscribe, Subscription::Room { room, id });
+                self.session.subscribe(subscribe, Subscription::Room { room, feed, id });
                 let subscriber = Subscriber { id, user, reads: feed == Feed::Chat };
                 let answer = Some(Answer { receipt, owed: self.outbox.owe() });
                 let outlet = RoomOutlet { outlet, feed, answer };
@@ -252,7 +262,7 @@ impl Connection {
                 // They may have left between the check and the line above. Events change the cache before they
                 // expel: either this sees it, or the expulsion comes behind the subscription.
                 if !self.engine.memberships.is_known(room, user) {
-                    self.outbox.close(CloseReason::NotAMember);
+                    events::expel(&self.engine, room, Some(user), CloseReason::NotAMember);
                 }
             }
             Following::Topic(destination) => {
@@ -291,14 +301,18 @@ impl Connection {
         }));
     }
 
+    /// Appends a message, unless the sender has ceased to be a member since that was checked: once this node knows of it
+    /// nothing of theirs goes to the log.
     fn append(
         &self,
         room: RoomId,
         client_id: Option<ByteString>,
         content: &str,
         done: impl FnOnce(Result<Seq, AppendError>) + std::marker::Send + 'static,
-    ) {
-        let Some(user) = self.identity.map(|identity| identity.user) else { return };
-        self.engine.log.append(Draft::message(room, user, client_id, None, content), Box::new(done));
+    ) -> Result<(), Refusal> {
+        let Some(user) = self.identity.map(|identity| identity.user) else { return Ok(()) };
+        let draft = Draft::message(room, user, client_id, None, content);
+        let append = || self.engine.log.append(draft, Box::new(done));
+        self.engine.memberships.while_member(room, user, append).ok_or(Refusal::NotAMember(room))
     }
 }

@@ -46,6 +46,10 @@ impl Connection {
             self.outbox.close(CloseReason::SessionRevoked);
             return Ok(());
         }
+        if self.engine.access.is_withdrawn(identity.user) {
+            self.outbox.close(CloseReason::UserWithdrawn);
+            return Ok(());
+        }
         let heart_beat = self.engine.session_settings.heart_beat;
         self.say(frames::connected(version, identity.user, self.id, heart_beat));
         self.lifetime.set_token(claims.exp, now);

@@ -34,7 +34,7 @@ impl Connection {
         self.outbox.close(CloseReason::Refused);
     }
 
-    fn errors_outlets(&self) -> impl Iterator<Item = &Outlet> {
+    pub(super) fn errors_outlets(&self) -> impl Iterator<Item = &Outlet> {
         self.session.subscriptions().filter_map(|(_, subscription)| match subscription {
             Subscription::Errors { outlet } => Some(outlet),
             _ => None,
@@ -58,7 +58,7 @@ impl Connection {
         let mut id = None;
         for outlet in self.errors_outlets() {
             let id = *id.get_or_insert_with(|| self.engine.registry.next_id());
-            batch.push(&outlet.outbox, refusal(outlet, id, title, text, receipt));
+            batch.push(&outlet.outbox, notice(outlet, id, title, text, receipt, &[]));
         }
         id.is_some()
     }
@@ -78,9 +78,18 @@ impl Connection {
     }
 }
 
-fn refusal(outlet: &Outlet, id: u64, title: &str, text: &str, receipt: Option<&str>) -> Bytes {
+/// What `/user/queue/errors` says: `title` in a word or two, `text` in a sentence.
+pub(super) fn notice(
+    outlet: &Outlet,
+    id: u64,
+    title: &str,
+    text: &str,
+    receipt: Option<&str>,
+    about: &[(&str, &str)],
+) -> Bytes {
     let mut headers = vec![("message", title), ("content-type", "text/plain")];
     headers.extend(receipt.map(|id| ("receipt-id", id)));
+    headers.extend(about);
     outlet::single(outlet, ERRORS, &format!("r{id}"), &headers, text.as_bytes())
 }
 
@@ -94,26 +103,24 @@ pub(super) struct Reply {
 
 impl Reply {
     /// RECEIPT, or the refusal.
-    pub(super) fn give<E: std::fmt::Display>(&self, receipt: Option<&str>, result: Result<Option<Seq>, E>) {
+    pub(super) fn give<E: Into<Refusal>>(&self, receipt: Option<&str>, result: Result<Option<Seq>, E>) {
         let version = self.outbox.version();
-        match (result, receipt) {
-            (Ok(seq), Some(receipt)) => self.outbox.push_for_task(frames::receipt(version, receipt, seq)),
-            (Ok(_), None) => {}
-            (Err(error), receipt) if self.errors.is_empty() => {
-                self.outbox.push_for_task(frames::error(version, "try again", &error.to_string(), receipt));
-                self.outbox.close(CloseReason::Refused);
-            }
-            (Err(error), receipt) => {
-                for outlet in &self.errors {
-                    self.outbox.push_for_task(refusal(
-                        outlet,
-                        self.id,
-                        "try again",
-                        &error.to_string(),
-                        receipt,
-                    ));
+        let refusal = match result {
+            Ok(seq) => {
+                if let Some(receipt) = receipt {
+                    self.outbox.push_for_task(frames::receipt(version, receipt, seq));
                 }
+                return;
             }
+            Err(error) => error.into(),
+        };
+        let (title, text) = (refusal.title(), refusal.to_string());
+        for outlet in &self.errors {
+            self.outbox.push_for_task(notice(outlet, self.id, title, &text, receipt, &[]));
+        }
+        if self.errors.is_empty() {
+            self.outbox.push_for_task(frames::error(version, title, &text, receipt));
+            self.outbox.close(CloseReason::Refused);
         }
     }
 }
@@ -131,7 +138,7 @@ impl Outcome {
         Self { receipt, failed: AtomicBool::new(false), reply, _owed: owed }
     }
 
-    pub(super) fn part<E: std::fmt::Display>(&self, result: Result<(), E>) {
+    pub(super) fn part<E: Into<Refusal>>(&self, result: Result<(), E>) {
         if let Err(error) = result
             && !self.failed.swap(true, Ordering::Relaxed)
         {
@@ -143,7 +150,7 @@ impl Outcome {
 impl Drop for Outcome {
     fn drop(&mut self) {
         if !self.failed.load(Ordering::Relaxed) {
-            self.reply.give::<std::convert::Infallible>(self.receipt.as_deref(), Ok(None));
+            self.reply.give::<Refusal>(self.receipt.as_deref(), Ok(None));
         }
     }
 }

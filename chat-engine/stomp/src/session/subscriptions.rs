@@ -27,10 +27,19 @@ pub(super) struct Subscriptions<S> {
     /// Names of the last that ended while messages may have waited for an answer: a client that stops may have an ACK
     /// on its way.
     ended: VecDeque<Box<str>>,
+    /// Names of the last that the server ended: the client may have an UNSUBSCRIBE on its way.
+    taken_back: VecDeque<Box<str>>,
 }
 
-/// Ended subscriptions that are remembered.
+/// Ended subscriptions that are remembered, of each kind.
 const ENDED: usize = 16;
+
+fn remember(names: &mut VecDeque<Box<str>>, name: Box<str>) {
+    if names.len() == ENDED {
+        names.pop_front();
+    }
+    names.push_back(name);
+}
 
 #[derive(Debug)]
 struct Entry<S> {
@@ -42,7 +51,7 @@ struct Entry<S> {
 
 impl<S> Default for Subscriptions<S> {
     fn default() -> Self {
-        Self { open: Vec::new(), ended: VecDeque::new() }
+        Self { open: Vec::new(), ended: VecDeque::new(), taken_back: VecDeque::new() }
     }
 }
 
@@ -73,6 +82,8 @@ impl<S: Clone> Subscriptions<S> {
         limit: usize,
     ) -> Option<SharedUnacknowledged> {
         let name = name(subscribe);
+        // An UNSUBSCRIBE from now on is this one's.
+        self.taken_back.retain(|ended| **ended != **name);
         let unacknowledged = (subscribe.ack != Ack::Auto)
             .then(|| Arc::new(Mutex::new(Unacknowledged::new(subscribe.ack, limit))));
         let entry = Entry { name: (**name).into(), unacknowledged: unacknowledged.clone(), data };
@@ -95,12 +106,22 @@ impl<S: Clone> Subscriptions<S> {
         let at = self.find(name).map_err(|_| Violation::NoSubscription(name.clone()))?;
         let Entry { name, unacknowledged, data } = self.open.remove(at);
         if unacknowledged.is_some() {
-            if self.ended.len() == ENDED {
-                self.ended.pop_front();
-            }
-            self.ended.push_back(name);
+            remember(&mut self.ended, name);
         }
         Ok(data)
+    }
+
+    /// The server ends a subscription.
+    pub(super) fn take_back(&mut self, name: &ByteString) -> Option<S> {
+        let data = self.remove(name).ok()?;
+        remember(&mut self.taken_back, (**name).into());
+        Some(data)
+    }
+
+    /// Whether the server ended a subscription of that name, and the client has not said so itself since.
+    pub(super) fn was_taken_back(&mut self, name: &ByteString) -> bool {
+        let at = self.taken_back.iter().position(|ended| **ended == **name);
+        at.and_then(|at| self.taken_back.remove(at)).is_some()
     }
 
     /// `None` for a subscription that has ended: nobody waits for its answers.

@@ -32,6 +32,26 @@ fn an_id_is_taken_once() {
 }
 
 #[test]
+fn what_the_server_ended_may_be_unsubscribed_once() {
+    for version in Version::ALL {
+        let mut conversation = Conversation::connected(version);
+        conversation.say(&subscribe("a"));
+        assert_eq!(conversation.session.take_back(&"a".into()).as_deref(), Some("a"));
+        assert_eq!(conversation.session.take_back(&"a".into()), None);
+        assert_eq!(conversation.open(), [""; 0]);
+        // The client's own end of it crossed the server's.
+        assert_eq!(conversation.ask("UNSUBSCRIBE\nid:a\nreceipt:r\n\n\0"), "receipt r");
+        // Its name is free, and stands for what has it now.
+        conversation.say(&subscribe("a"));
+        conversation.session.take_back(&"a".into());
+        conversation.say(&subscribe("a"));
+        assert_eq!(conversation.ask("UNSUBSCRIBE\nid:a\n\n\0"), "unsubscribe a");
+        let again = conversation.ask("UNSUBSCRIBE\nid:a\n\n\0");
+        assert_eq!(again, "fail: there is no subscription \"a\"");
+    }
+}
+
+#[test]
 fn only_1_0_does_without_an_id() {
     let without = "SUBSCRIBE\ndestination:/topic/a\nreceipt:r\n\n\0";
     for version in [Version::V11, Version::V12] {

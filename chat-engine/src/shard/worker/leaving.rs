@@ -1,0 +1,37 @@
+//! How subscribers leave a room, of their own will or not.
+
+use shared::{RoomId, UserId};
+
+use super::Worker;
+use crate::{
+    connection::{CloseReason, Expulsion},
+    room::SubscriberId,
+    shard::RoomOutlet,
+};
+
+impl Worker {
+    /// Nothing of the room goes to this subscriber any more: returns the way there was to it.
+    pub(super) fn unsubscribe(&mut self, room: RoomId, id: SubscriberId) -> Option<RoomOutlet> {
+        let open = self.rooms.get_mut(&room)?;
+        let arriving = open.arriving.remove(&id);
+        let added = open.outlets.remove(&id);
+        let reached = added.as_ref().and_then(|to| to.outlet.outbox.reached(id));
+        self.with_room(room, |room, out| room.unsubscribe(id, reached, out));
+        added.or(arriving)
+    }
+
+    /// Ends the subscriptions of `user`, or of everybody. Their connections tell them, behind all that was queued here.
+    pub(super) fn expel(&mut self, room: RoomId, user: Option<UserId>, reason: CloseReason) {
+        let Some(open) = self.rooms.get(&room) else { return };
+        let those = match user {
+            Some(user) => open.room.subscribers_of(user),
+            None => open.outlets.keys().chain(open.arriving.keys()).copied().collect(),
+        };
+        for id in those {
+            if let Some(to) = self.unsubscribe(room, id) {
+                let receipt = to.answer.and_then(|answer| answer.receipt);
+                to.outlet.outbox.expel(Expulsion { subscriber: id, reason, receipt });
+            }
+        }
+    }
+}
