@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use fred::{
     clients::{Client, SubscriberClient},
-    interfaces::{ClientLike as _, EventInterface as _, PubsubInterface as _},
+    interfaces::{ClientInterface as _, ClientLike as _, EventInterface as _, PubsubInterface as _},
     types::Value,
 };
 use tokio::sync::{
@@ -57,6 +57,8 @@ impl RedisTopics {
         client.init().await?;
         let subscriber: SubscriberClient = builder(url)?.build_subscriber_client()?;
         subscriber.init().await?;
+        // For whoever looks at Redis' list of clients.
+        subscriber.client_setname(format!("{prefix}topics")).await?;
         // Subscribes again to everything after a reconnect.
         subscriber.manage_subscriptions();
         let (publications, publishing) = mpsc::channel(WAITING);

@@ -159,20 +159,40 @@ async fn garbage_at_the_door_is_refused() {
             (HANDSHAKE.replace("dGhlIHNhbXBsZSBub25jZQ==", "short").into_bytes(), "400"),
             (format!("{HANDSHAKE}Sec-WebSocket-Protocol: v13.stomp\r\n").into_bytes(), "400"),
             (format!("{HANDSHAKE}Origin: http://evil.example\r\n").into_bytes(), "403"),
+            (HANDSHAKE.replace("HTTP/1.1", "HTTP/1.0").into_bytes(), "400"),
+            (HANDSHAKE.replace("Host: test\r\n", "").into_bytes(), "400"),
         ];
         for (request, status) in cases {
             let mut peer = Peer::dial(world.addr()).await;
             // Those of a handshake still want their empty line; refused sooner, a write may fail.
-            let end: &[u8] = if request.starts_with(&HANDSHAKE.as_bytes()[..20]) { b"\r\n" } else { b"" };
+            let end: &[u8] = if request.starts_with(b"GET /ws HTTP/1.") && request.ends_with(b"\r\n") {
+                b"\r\n"
+            } else {
+                b""
+            };
             let _ = peer.try_write(&[&request, end].concat()).await;
             let response = peer.response().await.unwrap_or_default();
             let shown = String::from_utf8_lossy(&request[..request.len().min(80)]).into_owned();
             match status {
                 // A word of its own answer would not be understood.
                 "" => assert_eq!(response, "", "{shown}"),
-                status => assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{shown}: {response}"),
+                status => {
+                    // Who speaks 1.0 is answered in it.
+                    let answer = response.strip_prefix("HTTP/1.").and_then(|answer| answer.get(2..));
+                    let refused = answer.is_some_and(|answer| answer.starts_with(status));
+                    assert!(refused, "{shown}: {response}");
+                }
             }
         }
+        // What has no body by its method has none here (RFC 9110 §9.3.2).
+        let mut peer = Peer::dial(world.addr()).await;
+        peer.write(b"HEAD /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        let mut response = Vec::new();
+        while let Some(bytes) = peer.bytes().await {
+            response.extend_from_slice(&bytes);
+        }
+        let response = String::from_utf8(response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("\r\n\r\n"), "{response}");
     })
     .await;
 }

@@ -163,7 +163,10 @@ impl Client {
     }
 
     async fn expect_that(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
-        self.try_expect(wanted).await.expect("the server goes on")
+        match self.try_expect(wanted).await {
+            Some(frame) => frame,
+            None => panic!("the server is gone behind {:?}", self.early.back()),
+        }
     }
 
     /// The next frame that is wanted, the others being kept; `None` when the server is gone.

@@ -382,6 +382,23 @@ async fn connections() {
 }
 
 #[tokio::test]
+async fn connections_are_no_more_than_files() {
+    shared::testing::with_database(async |pool, _| {
+        let (_, events) = shared::event::local_channel();
+        let backend = chat_engine::Backend::Embedded { events };
+        let settings = crate::settings::settings("", ["--max-connections", "4000000000"]);
+        let Err(error) = chat_engine::start(settings, pool.clone(), backend).await else {
+            panic!("it starts");
+        };
+        let text = error.to_string();
+        let starts = "MOYIZA_MAX_CONNECTIONS is 4000000000, but the process may open ";
+        let ends = " files, of which it keeps 256 for other things (ulimit -n)";
+        assert!(text.starts_with(starts) && text.ends_with(ends), "{text}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn connections_per_address() {
     limited(&["--max-connections-per-address", "2"], async |world| {
         let inside = (connected(world).await, connected(world).await);

@@ -7,6 +7,7 @@ mod attack;
 mod client;
 mod crash;
 mod durable;
+mod echo;
 mod limits;
 mod load;
 mod membership;

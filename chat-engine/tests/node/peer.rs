@@ -126,8 +126,14 @@ impl Peer {
     }
 
     /// Shakes hands, with these lines of headers more.
-    pub(crate) async fn upgraded(mut self, headers: &str) -> Self {
-        self.write(format!("{HANDSHAKE}{headers}\r\n").as_bytes()).await;
+    pub(crate) async fn upgraded(self, headers: &str) -> Self {
+        self.upgraded_at("/ws", headers).await
+    }
+
+    /// The same at another path.
+    pub(crate) async fn upgraded_at(mut self, path: &str, headers: &str) -> Self {
+        let handshake = HANDSHAKE.replacen("/ws", path, 1);
+        self.write(format!("{handshake}{headers}\r\n").as_bytes()).await;
         let response = self.response().await.expect("a response");
         assert!(response.starts_with("HTTP/1.1 101"), "{response}");
         self
@@ -268,19 +274,37 @@ impl Peer {
         }
     }
 
-    fn take(&mut self, mut frame: BytesMut) {
+    /// The next WebSocket message, which need not be STOMP, and whether it was compressed; `None` at the end, or at a close.
+    pub(crate) async fn message(&mut self) -> Option<(DataKind, Vec<u8>, bool)> {
+        loop {
+            let frame = self.websocket_frame().await?;
+            let compressed = frame[0] & 0x40 != 0;
+            if let Some((kind, message)) = self.receive(frame) {
+                return Some((kind, message, compressed));
+            }
+            if self.farewell.close.is_some() {
+                return None;
+            }
+        }
+    }
+
+    fn take(&mut self, frame: BytesMut) {
         let compressed = frame[0] & 0x40 != 0;
-        let mut at = 0;
-        let mut message = Vec::new();
+        if let Some((kind, message)) = self.receive(frame) {
+            self.take_message(&message, kind, compressed);
+        }
+    }
+
+    /// Notes what a frame tells; the message in it, if there is one. The server does not cut messages up.
+    fn receive(&mut self, mut frame: BytesMut) -> Option<(DataKind, Vec<u8>)> {
+        let (mut at, mut message, mut whole) = (0, Vec::new(), None);
         while at < frame.len() {
             let (used, event) = self.receiver.receive(&mut frame[at..]).expect("the server speaks RFC 6455");
             at += used;
             match event {
                 Some(Event::Data { bytes, kind, last }) => {
                     message.extend_from_slice(&bytes);
-                    if last {
-                        self.take_message(&message, kind, compressed);
-                    }
+                    whole = last.then_some(kind);
                 }
                 Some(Event::Pong(payload)) => self.pongs.push(payload.into_owned()),
                 Some(Event::Close(close)) => {
@@ -289,6 +313,7 @@ impl Peer {
                 Some(Event::Ping(_)) | None => {}
             }
         }
+        whole.map(|kind| (kind, message))
     }
 
     fn take_message(&mut self, message: &[u8], kind: DataKind, compressed: bool) {

@@ -394,6 +394,51 @@ async fn earlier_versions_answer_in_their_own_way(world: &World) {
     }
 }
 
+/// What Redis says to a command.
+async fn ask_redis(command: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let url = shared::testing::server("MOYIZA_TEST_REDIS_URL");
+    let authority = url.trim_start_matches("redis://").split('/').next().unwrap();
+    let mut redis = tokio::net::TcpStream::connect(authority).await.unwrap();
+    redis.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    redis.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn who_may_have_missed_a_message_is_told_so_by_a_close() {
+    with_world_as(Backing::Cluster, &[], async |world| {
+        let anna = world.person().await;
+        let (first, second) = (world.addr(), world.addrs().nth(1).unwrap());
+        let mut followers = Vec::new();
+        for addr in [first, second] {
+            let mut follower = Peer::connect(addr, &anna.token, Version::V12).await;
+            follower.subscribe("s", "/topic/lost").await;
+            followers.push(follower);
+        }
+        let mut other = Peer::connect(first, &anna.token, Version::V12).await;
+        let clients = ask_redis("CLIENT LIST").await;
+        let name = format!("name={}topics ", world.prefix());
+        let ids = clients
+            .lines()
+            .filter(|line| line.contains(&name))
+            .map(|line| line.split(' ').find_map(|word| word.strip_prefix("id=")).expect("an id").to_owned());
+        let ids: Vec<_> = ids.collect();
+        assert_eq!(ids.len(), 2, "a connection of each node: {clients}");
+        for id in ids {
+            assert!(ask_redis(&format!("CLIENT KILL ID {id}")).await.starts_with(":1"));
+        }
+        for follower in followers {
+            let farewell = follower.farewell().await;
+            farewell.assert_error("messages of topics were lost, reconnect", 1013);
+        }
+        // Who follows no topic has missed nothing; and topics go on.
+        other.works().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn without_topics_there_are_none() {
     with_world_as(Backing::Embedded, &["--topics", "false"], async |world| {

@@ -40,7 +40,7 @@ fn what_the_server_ended_may_be_unsubscribed_once() {
         assert_eq!(conversation.session.take_back(&"a".into()), None);
         assert_eq!(conversation.open(), [""; 0]);
         // The client's own end of it crossed the server's.
-        assert_eq!(conversation.ask("UNSUBSCRIBE\nid:a\nreceipt:r\n\n\0"), "receipt r");
+        assert_eq!(conversation.ask("UNSUBSCRIBE\nid:a\nreceipt:r\n\n\0"), "done, receipt r");
         // Its name is free, and stands for what has it now.
         conversation.say(&subscribe("a"));
         conversation.session.take_back(&"a".into());
