@@ -284,12 +284,17 @@ const SENDS: usize = 200;
 async fn a_deleted_meetups_room_stays_closed(world: &World) {
     let (anna, bo) = (world.person().await, world.person().await);
     let room = world.room(&[&anna, &bo]).await;
+    let mut followers = Vec::new();
     for person in [&anna, &bo] {
-        for mut peer in on_every_node(world, person).await {
-            follow(&mut peer, room).await;
-        }
+        followers.extend(on_every_node(world, person).await);
+    }
+    for peer in &mut followers {
+        follow(peer, room).await;
     }
     delete(world, room).await;
+    for peer in &mut followers {
+        assert_eq!(told_of_end(peer, room).await, "room closed");
+    }
     // Delivered again, and one that was on its way.
     world.tell(MeetupEvent::MeetupDeleted { meetup: meetup(room) }).await;
     world.tell(MeetupEvent::MemberJoined { meetup: meetup(room), user: bo.id, version: 9 }).await;
