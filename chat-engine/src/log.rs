@@ -6,6 +6,7 @@
 //!
 //! [`Shards`]: crate::shard::Shards
 
+pub mod bump;
 pub mod embedded;
 pub mod epoch;
 pub mod kafka;

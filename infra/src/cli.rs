@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{ArgMatches, Args, Command as Clap, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use shared::config::{ApiSettings, CommonSettings, EngineSettings, LauncherSettings};
 
-use crate::with_servers::WithServers;
+use crate::{log::Log, with_servers::WithServers};
 
 /// Moyiza: hobby meetups with a chat room each.
 ///
@@ -34,6 +34,9 @@ pub enum Command {
     Cluster(Box<Run>),
     /// Make people and meetups in the running instance, for load tests (development mode only)
     Seed(Seed),
+    /// Look after the message log of a cluster
+    #[command(subcommand)]
+    Log(Log),
     /// Run a command with throw-away PostgreSQL, Redis and Kafka servers
     ///
     /// Sets `MOYIZA_TEST_DATABASE_URL`, `MOYIZA_TEST_REDIS_URL` and `MOYIZA_TEST_KAFKA_BROKERS`, and returns the

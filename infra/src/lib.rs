@@ -7,6 +7,7 @@ pub mod database;
 pub mod demo;
 pub mod embedded;
 pub mod instance;
+pub mod log;
 pub mod seed;
 pub mod servers;
 pub mod stop;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use moyiza::{
     cli::{Cli, Command},
-    cluster, embedded, seed, with_servers,
+    cluster, embedded, log, seed, with_servers,
 };
 use shared::{config::LogFormat, telemetry};
 
@@ -31,6 +31,10 @@ async fn run(cli: Cli) -> Result<u8> {
             cluster::run(*run).await?;
         }
         Command::Seed(options) => seed::run(options).await?,
+        Command::Log(log) => {
+            telemetry::init("warn", LogFormat::Text);
+            log::run(log).await?;
+        }
         Command::WithServers(options) => {
             telemetry::init("warn,moyiza=info", LogFormat::Text);
             return with_servers::run(options).await;

@@ -1,8 +1,13 @@
 //! Which log this installation is using. Changing the backend, or the number of partitions, takes the next
 //! epoch, so that `seq` never runs backwards in a room.
 
+use std::time::Duration;
+
 use shared::{Seq, names::locks};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
+
+/// How often a node looks whether another epoch has begun.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Who keeps the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +19,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
             Self::Kafka => "kafka",
@@ -56,7 +61,8 @@ pub enum EpochError {
     /// The setting and the log disagree.
     #[error(
         "the chat log has {found} partitions, but MOYIZA_LOG_PARTITIONS says {wanted}: rooms would change \
-         partition and lose their order"
+         partition and lose their order. With every node stopped, `moyiza log bump-epoch --partitions {wanted}` \
+         begins a log with as many"
     )]
     Partitions {
         /// In use.
@@ -74,32 +80,68 @@ pub async fn current(pool: &PgPool, backend: Backend, partitions: u16) -> Result
     let mut transaction = pool.begin().await?;
     // One of several nodes that start at once decides.
     sqlx::query("select pg_advisory_xact_lock($1)").bind(locks::LOG_EPOCH).execute(&mut *transaction).await?;
-    let last: Option<(i16, String, i32)> =
-        sqlx::query_as("select epoch, backend, partitions from log_epochs order by epoch desc limit 1")
-            .fetch_optional(&mut *transaction)
-            .await?;
-    let last_number = last.as_ref().map_or(0, |(number, ..)| number.cast_unsigned());
-    if let Some((_, name, found)) = last
+    let last = last(&mut transaction).await?;
+    let number = last.as_ref().map_or(0, |(epoch, _)| epoch.number);
+    if let Some((epoch, name)) = last
         && name == backend.as_str()
     {
-        let found = u16::try_from(found).unwrap_or(u16::MAX);
-        if found != partitions {
-            return Err(EpochError::Partitions { found, wanted: partitions });
+        if epoch.partitions != partitions {
+            return Err(EpochError::Partitions { found: epoch.partitions, wanted: partitions });
         }
-        return Ok(Epoch { number: last_number, partitions });
+        return Ok(epoch);
     }
-    let number = last_number + 1;
+    let epoch = Epoch { number: number + 1, partitions };
+    insert(&mut transaction, epoch, backend).await?;
+    transaction.commit().await?;
+    Ok(epoch)
+}
+
+/// The newest epoch, and who keeps its log.
+pub(super) async fn last(connection: &mut PgConnection) -> sqlx::Result<Option<(Epoch, String)>> {
+    let last: Option<(i16, String, i32)> =
+        sqlx::query_as("select epoch, backend, partitions from log_epochs order by epoch desc limit 1")
+            .fetch_optional(connection)
+            .await?;
+    Ok(last.map(|(number, backend, partitions)| {
+        let partitions = u16::try_from(partitions).unwrap_or(u16::MAX);
+        (Epoch { number: number.cast_unsigned(), partitions }, backend)
+    }))
+}
+
+/// Takes an epoch. Under the lock.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    epoch: Epoch,
+    backend: Backend,
+) -> sqlx::Result<()> {
     sqlx::query("insert into log_epochs (epoch, backend, partitions) values ($1, $2, $3)")
-        .bind(number.cast_signed())
+        .bind(epoch.number.cast_signed())
         .bind(backend.as_str())
-        .bind(i32::from(partitions))
-        .execute(&mut *transaction)
+        .bind(i32::from(epoch.partitions))
+        .execute(&mut *connection)
         .await?;
     sqlx::query("insert into log_progress (epoch, partition) select $1, generate_series(0, $2 - 1)")
-        .bind(number.cast_signed())
-        .bind(i32::from(partitions))
-        .execute(&mut *transaction)
+        .bind(epoch.number.cast_signed())
+        .bind(i32::from(epoch.partitions))
+        .execute(connection)
         .await?;
-    transaction.commit().await?;
-    Ok(Epoch { number, partitions })
+    Ok(())
+}
+
+/// Ends when `epoch` is no longer the newest: whoever uses it has been left behind, and says so.
+pub(crate) async fn superseded(pool: &PgPool, epoch: Epoch) -> anyhow::Error {
+    let mut every = tokio::time::interval(LOOK);
+    loop {
+        every.tick().await;
+        let newest = sqlx::query_scalar::<_, i16>("select max(epoch) from log_epochs").fetch_one(pool).await;
+        // While the database is away nobody takes an epoch either.
+        if let Ok(newest) = newest
+            && newest.cast_unsigned() > epoch.number
+        {
+            return anyhow::anyhow!(
+                "the chat log is in epoch {newest} by now, and this node was started in epoch {}: start it again",
+                epoch.number
+            );
+        }
+    }
 }

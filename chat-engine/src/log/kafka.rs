@@ -28,6 +28,7 @@ use rdkafka::{
 use shared::{RoomId, Seq, config::EngineSettings, names::Topics};
 use stretch::Stretches;
 use tokio::sync::watch;
+pub(crate) use topics::fence;
 pub use topics::{TopicError, ensure};
 use window::{Backwards, Begun, Ticket, Window};
 

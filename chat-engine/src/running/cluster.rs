@@ -83,6 +83,8 @@ pub(super) async fn lay(
 
 /// What runs beneath the node.
 pub(super) struct Running {
+    pool: PgPool,
+    epoch: epoch::Epoch,
     log: KafkaLog,
     tail: tail::Running,
     tasks: JoinSet<()>,
@@ -99,21 +101,23 @@ impl Running {
         let tail = tail.start(engine.clone())?;
         let mut tasks = JoinSet::new();
         tasks.spawn(consumer.run(engine.clone(), stop.clone()));
+        let progress = watch_progress(pool.clone(), epoch, shards);
         tasks.spawn(async move {
             let mut stop = stop;
             tokio::select! {
                 // Cancel-safe: it only reads.
-                () = watch_progress(pool, epoch, shards) => {}
+                () = progress => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         });
-        Ok(Self { log, tail, tasks, reading })
+        Ok(Self { pool, epoch, log, tail, tasks, reading })
     }
 
     pub(super) async fn failed(&mut self) -> anyhow::Error {
         let ended = tokio::select! {
             // Each ends the node: none of them is asked again.
             ended = self.tasks.join_next() => ended,
+            error = epoch::superseded(&self.pool, self.epoch) => return error,
             reason = self.log.broken() => return anyhow::anyhow!("the chat log cannot be written: {reason}"),
             error = self.tail.ended() => return error.context("the chat log cannot be read"),
         };

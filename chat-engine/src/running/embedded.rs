@@ -17,14 +17,18 @@ use crate::{
     log::{
         Log,
         embedded::{EmbeddedLog, Place},
-        epoch,
+        epoch::{self, Epoch},
     },
     reading::{Reading, memory::MemoryReading},
     shard::{Receivers, Shards},
 };
 
 /// The log's committer: its end is the node's.
-pub(super) type Committer = JoinHandle<anyhow::Result<()>>;
+pub(super) struct Committer {
+    pool: PgPool,
+    epoch: Epoch,
+    task: JoinHandle<anyhow::Result<()>>,
+}
 
 /// Starts what a node stands on.
 pub(super) async fn lay(
@@ -40,7 +44,8 @@ pub(super) async fn lay(
     let reading = Reading::Memory(MemoryReading::new(pool.clone(), journal, shards.clone()));
     let tasks = receivers.start(pool, epoch, &reading, shards, &[epoch.before(place.next)], compress_from);
     let patience = Duration::from_millis(settings.log_timeout_ms.into());
-    let (log, committer) = EmbeddedLog::start(pool.clone(), place, patience, reading, shards.clone());
+    let (log, task) = EmbeddedLog::start(pool.clone(), place, patience, reading, shards.clone());
+    let committer = Committer { pool: pool.clone(), epoch, task };
     Ok((Foundation { log: Log::Embedded(log), shards: tasks }, committer))
 }
 
@@ -62,7 +67,13 @@ impl Running {
     }
 
     pub(super) async fn failed(&mut self) -> anyhow::Error {
-        match (&mut self.committer).await {
+        let Committer { pool, epoch, task } = &mut self.committer;
+        let ended = tokio::select! {
+            // Either ends the node: neither is asked again.
+            ended = task => ended,
+            error = epoch::superseded(pool, *epoch) => return error,
+        };
+        match ended {
             Ok(Ok(())) => anyhow::anyhow!("the chat log ended"),
             Ok(Err(error)) => error.context("the chat log failed"),
             Err(panic) => anyhow::Error::new(panic).context("the chat log failed"),
@@ -72,8 +83,8 @@ impl Running {
     /// Writes what the log has taken.
     pub(super) async fn stop(mut self) {
         self.followers.shutdown().await;
-        if !self.committer.is_finished() {
-            let _ = self.committer.await;
+        if !self.committer.task.is_finished() {
+            let _ = self.committer.task.await;
         }
     }
 }

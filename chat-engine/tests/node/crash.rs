@@ -32,13 +32,13 @@ const PEOPLE: usize = 50;
 const MESSAGES_EACH: usize = 20;
 
 /// A node as a process of its own.
-struct Node {
-    process: Child,
-    addr: SocketAddr,
+pub(crate) struct Node {
+    pub(crate) process: Child,
+    pub(crate) addr: SocketAddr,
 }
 
 impl Node {
-    async fn start(world: &World) -> Self {
+    pub(crate) async fn start(world: &World) -> Self {
         let mut process = Process::new(env!("CARGO_BIN_EXE_chat-engine"))
             .args(["--engine-addr", "127.0.0.1:0", "--log-partitions", "2", "--log", "warn"])
             .args([

@@ -8,6 +8,7 @@ mod client;
 mod crash;
 mod durable;
 mod echo;
+mod epochs;
 mod limits;
 mod load;
 mod membership;

@@ -182,8 +182,13 @@ impl World {
             let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
             let admin: AdminClient<DefaultClientContext> = client_config(&brokers).create().unwrap();
             let topics = Topics::new(&*self.prefix);
-            let (chat, events) = (topics.chat_log(1), topics.meetup_events());
-            admin.delete_topics(&[&chat, &events], &AdminOptions::new()).await.unwrap();
+            let last: Option<i16> =
+                sqlx::query_scalar("select max(epoch) from log_epochs").fetch_one(&self.pool).await.unwrap();
+            let mut names: Vec<_> =
+                (1..=last.unwrap_or(1)).map(|epoch| topics.chat_log(epoch.cast_unsigned())).collect();
+            names.push(topics.meetup_events());
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            admin.delete_topics(&names, &AdminOptions::new()).await.unwrap();
         }
     }
 

@@ -9,6 +9,7 @@ use rdkafka::{
     Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, KafkaResult},
+    topic_partition_list::TopicPartitionListElem,
     types::RDKafkaErrorCode,
 };
 use shared::names::Topics;
@@ -27,25 +28,63 @@ pub(crate) fn reader(brokers: &str, topics: &Topics, group: &str) -> KafkaResult
         .create()
 }
 
-/// The first and the next offset of a partition. Leadership may be moving, as it does just after a topic was
-/// made.
+/// The first and the next offset of a partition.
 pub(crate) fn watermarks(
     consumer: &BaseConsumer,
     topic: &str,
     partition: i32,
     deadline: Instant,
 ) -> KafkaResult<(i64, i64)> {
+    while_leaders_move(deadline, || consumer.fetch_watermarks(topic, partition, left(deadline)))
+}
+
+/// The first record of each of these partitions that is not older than `time` (milliseconds); `None` where all are.
+pub(crate) fn offsets_at(
+    consumer: &BaseConsumer,
+    topic: &str,
+    times: &HashMap<i32, i64>,
+    deadline: Instant,
+) -> KafkaResult<HashMap<i32, Option<i64>>> {
+    if times.is_empty() {
+        return Ok(HashMap::new());
+    }
+    while_leaders_move(deadline, || {
+        let mut wanted = TopicPartitionList::new();
+        for (partition, time) in times {
+            wanted.add_partition_offset(topic, *partition, Offset::Offset((*time).max(0)))?;
+        }
+        let found = consumer.offsets_for_times(wanted, left(deadline))?;
+        let offset = |found: &TopicPartitionListElem<'_>| {
+            found.error()?;
+            let offset = if let Offset::Offset(offset) = found.offset() { Some(offset) } else { None };
+            Ok((found.partition(), offset))
+        };
+        found.elements().iter().map(offset).collect()
+    })
+}
+
+/// Asks again while leadership is moving, as it does just after a topic was made.
+fn while_leaders_move<T>(deadline: Instant, ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
     loop {
-        match consumer.fetch_watermarks(topic, partition, left(deadline)) {
-            Err(KafkaError::MetadataFetch(
-                RDKafkaErrorCode::NotLeaderForPartition
-                | RDKafkaErrorCode::LeaderNotAvailable
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownPartition,
-            )) if Instant::now() < deadline => std::thread::park_timeout(POLL),
+        match ask() {
+            Err(KafkaError::MetadataFetch(code) | KafkaError::OffsetFetch(code))
+                if is_moving(code) && Instant::now() < deadline =>
+            {
+                std::thread::park_timeout(POLL);
+            }
             result => return result,
         }
     }
+}
+
+fn is_moving(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+    )
 }
 
 /// Where a reader has to begin that wants to know from `offsets` on what is a repeat: at the first record that is not
@@ -67,21 +106,13 @@ pub(crate) fn lead(
             looked_at.push((*partition, record));
         }
     }
-    let mut wanted = TopicPartitionList::new();
-    for (partition, time) in log_times(consumer, topic, &looked_at, deadline)? {
-        wanted.add_partition_offset(
-            topic,
-            partition,
-            Offset::Offset(time.saturating_sub(WINDOW_MS).max(0)),
-        )?;
+    let mut times = log_times(consumer, topic, &looked_at, deadline)?;
+    for time in times.values_mut() {
+        *time -= WINDOW_MS;
     }
-    if wanted.count() > 0 {
-        for found in consumer.offsets_for_times(wanted, left(deadline))?.elements() {
-            found.error()?;
-            if let (Offset::Offset(offset), Some(begin)) = (found.offset(), begin.get_mut(&found.partition()))
-            {
-                *begin = offset.min(*begin);
-            }
+    for (partition, offset) in offsets_at(consumer, topic, &times, deadline)? {
+        if let (Some(offset), Some(begin)) = (offset, begin.get_mut(&partition)) {
+            *begin = offset.min(*begin);
         }
     }
     Ok(begin)

@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 
 use super::{
     KafkaLog, codec,
-    places::{is_gone, lead, left, places, reader, watermarks},
+    places::{is_gone, lead, offsets_at, places, reader, watermarks},
     topics::PATIENCE,
     window::Window,
 };
@@ -220,18 +220,14 @@ fn place_events(
     assignment: &mut TopicPartitionList,
     behind: &mut HashMap<(Topic, i32), i64>,
 ) -> Result<()> {
-    let mut times = TopicPartitionList::new();
-    for partition in 0..EVENT_PARTITIONS {
-        times.add_partition_offset(topic, partition, Offset::Offset(now_ms() - WINDOW_MS))?;
-    }
-    for found in consumer.offsets_for_times(times, left(deadline))?.elements() {
-        found.error()?;
-        let (_, end) = watermarks(consumer, topic, found.partition(), deadline)?;
-        let begin = if let Offset::Offset(offset) = found.offset() { offset.min(end) } else { end };
+    let times = (0..EVENT_PARTITIONS).map(|partition| (partition, now_ms() - WINDOW_MS)).collect();
+    for (partition, found) in offsets_at(consumer, topic, &times, deadline)? {
+        let (_, end) = watermarks(consumer, topic, partition, deadline)?;
+        let begin = found.map_or(end, |found| found.min(end));
         if begin < end {
-            behind.insert((Topic::Events, found.partition()), end);
+            behind.insert((Topic::Events, partition), end);
         }
-        assignment.add_partition_offset(topic, found.partition(), Offset::Offset(begin))?;
+        assignment.add_partition_offset(topic, partition, Offset::Offset(begin))?;
     }
     Ok(())
 }

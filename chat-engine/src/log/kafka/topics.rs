@@ -101,6 +101,11 @@ pub async fn ensure(brokers: &str, topics: &Topics, epoch: Epoch) -> Result<(), 
     }
 }
 
+/// Lets nothing more be appended to a topic, whoever tries. The brokers learn of it within a moment.
+pub(crate) async fn fence(brokers: &str, topic: &str) -> KafkaResult<()> {
+    change(&client_config(brokers).create()?, topic, FENCE).await
+}
+
 fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE))
 }

@@ -1,0 +1,256 @@
+//! Ending one epoch of the log and beginning the next: for more partitions, or because the topic was lost.
+//!
+//! Three things must hold, whatever else happens: what was acknowledged in the old topic is in PostgreSQL before
+//! anybody writes to the new one; nothing is acknowledged in the old one after that, not even to a node that was
+//! asleep through all of it; and two nodes never use two epochs. So the old topic is first *fenced* by a setting that
+//! makes its brokers refuse every record, then written to PostgreSQL up to its end, and then the next epoch is taken,
+//! all under the lock that a node takes when it starts.
+
+mod drain;
+mod fence;
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+};
+use shared::names::{Topics, locks};
+use sqlx::{PgConnection, PgPool};
+
+use super::{
+    epoch::{Backend, Epoch},
+    kafka::{
+        self, TopicError,
+        places::{reader, watermarks},
+    },
+};
+use crate::{
+    history::journal::Journal,
+    reading::{Reading, redis::RedisReading},
+    shard::Shards,
+};
+
+/// How long the brokers may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Topics that are looked at to find one that holds nothing.
+const TRIES: u16 = 100;
+
+/// What is to be done, and where.
+#[derive(Clone, Debug)]
+pub struct Bump {
+    /// Kafka's brokers.
+    pub brokers: String,
+    /// Where Redis is: it is told of what was not written yet.
+    pub redis_url: String,
+    /// What the names begin with.
+    pub prefix: String,
+    /// Partitions of the next epoch; as many as now if `None`.
+    pub partitions: Option<u16>,
+    /// Go on although records are lost.
+    pub lost: bool,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug)]
+pub struct Bumped {
+    /// The epoch that has ended.
+    pub from: Epoch,
+    /// The one that begins.
+    pub to: Epoch,
+    /// Records of the old one that were written to PostgreSQL now.
+    pub written: u64,
+}
+
+/// Why the epoch goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum BumpError {
+    /// The log is not Kafka's.
+    #[error("this installation does not use Kafka for its log yet: there is nothing to end")]
+    NoLog,
+    /// Nodes would go on in the old one.
+    #[error("{0} engine nodes are running (members of the consumer group \"{1}\"): stop them first")]
+    Running(usize, String),
+    /// Records are gone.
+    #[error(
+        "{0}. Records that were not in PostgreSQL yet are lost. If nothing can be done about that, go on with --lost"
+    )]
+    Lost(String),
+    /// Somebody else can still append.
+    #[error("the brokers go on taking records for {0}, although it has been closed: try again")]
+    NotFenced(String),
+    /// The topics are not as they should be.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The brokers do not answer, or refuse.
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The database does not answer.
+    #[error("PostgreSQL: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// Redis does not answer.
+    #[error("Redis: {0}")]
+    Redis(String),
+}
+
+/// A partition of the old topic, and what is to be done with it.
+#[derive(Clone, Copy, Debug)]
+struct OldPartition {
+    number: u16,
+    /// Rows of lower offsets are in PostgreSQL.
+    stored: u64,
+    /// The reading state has been told of lower offsets.
+    told: u64,
+    /// The first record that there is.
+    first: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It goes on where PostgreSQL ends.
+    Whole,
+    /// It begins after that: some records have been deleted.
+    Late,
+    /// It is another one of the same name, or has lost its end: nothing in it counts.
+    Other,
+}
+
+/// Ends the epoch in use and begins the next.
+pub async fn bump(pool: &PgPool, order: &Bump) -> Result<Bumped, BumpError> {
+    let topics = Topics::new(&*order.prefix);
+    // Held until the end: a node that starts meanwhile waits, and finds the next epoch.
+    let mut transaction = pool.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(locks::LOG_EPOCH).execute(&mut *transaction).await?;
+    let from = last(&mut transaction).await?.ok_or(BumpError::NoLog)?;
+    let progress: Vec<(i64, i64)> = sqlx::query_as(
+        "select next_offset, told_offset from log_progress where epoch = $1 order by partition",
+    )
+    .bind(from.number.cast_signed())
+    .fetch_all(&mut *transaction)
+    .await?;
+    let old = tokio::task::spawn_blocking({
+        let (brokers, topics) = (order.brokers.clone(), topics.clone());
+        move || look_at(&reader(&brokers, &topics, "bump")?, &topics, from, &progress)
+    });
+    let old = old.await.unwrap_or(Err(KafkaError::Canceled.into()))?;
+    if let Some(lost) = what_is_lost(&topics, from, old.as_deref())
+        && !order.lost
+    {
+        return Err(BumpError::Lost(lost));
+    }
+    let mut written = 0;
+    if let Some(old) = old {
+        fence::raise(&order.brokers, &topics.chat_log(from.number), &old).await?;
+        let (journal, journal_task) = Journal::start(pool.clone());
+        let (shards, _nobody) = Shards::new(1);
+        let connected =
+            RedisReading::connect(&order.redis_url, &order.prefix, pool.clone(), from, journal, shards);
+        let (redis, redis_task) = connected.await.map_err(|error| BumpError::Redis(error.to_string()))?;
+        let reading = Reading::Redis(redis);
+        for partition in old.iter().filter(|partition| partition.state != State::Other) {
+            let drain = drain::Drain { brokers: &order.brokers, topics: &topics, epoch: from, pool };
+            written += drain.run(*partition, &reading).await?;
+        }
+        drop(reading);
+        let _ = tokio::join!(redis_task, journal_task);
+    }
+    let to = begin_next(order, &topics, from).await?;
+    super::epoch::insert(&mut transaction, to, Backend::Kafka).await?;
+    transaction.commit().await?;
+    Ok(Bumped { from, to, written })
+}
+
+/// The log in use, if it is Kafka's.
+async fn last(connection: &mut PgConnection) -> sqlx::Result<Option<Epoch>> {
+    let last = super::epoch::last(connection).await?;
+    Ok(last.filter(|(_, backend)| *backend == Backend::Kafka.as_str()).map(|(epoch, _)| epoch))
+}
+
+/// The partitions of the old topic; `None` if there is no such topic, or not with these. Blocks.
+fn look_at(
+    consumer: &BaseConsumer,
+    topics: &Topics,
+    epoch: Epoch,
+    progress: &[(i64, i64)],
+) -> Result<Option<Vec<OldPartition>>, BumpError> {
+    let (group, topic) = (topics.group("history"), topics.chat_log(epoch.number));
+    let groups = consumer.fetch_group_list(Some(&group), PATIENCE)?;
+    let members: usize = groups.groups().iter().map(|group| group.members().len()).sum();
+    if members > 0 {
+        return Err(BumpError::Running(members, group));
+    }
+    // Of all topics: asked for one that is not there, some brokers answer with its name and an error.
+    let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    if found.is_none_or(|found| found.partitions().len() != progress.len()) {
+        return Ok(None);
+    }
+    let mut old = Vec::new();
+    for (number, (stored, told)) in (0..).zip(progress) {
+        let (first, end) = watermarks(consumer, &topic, i32::from(number), Instant::now() + PATIENCE)?;
+        let state = match () {
+            () if end < *stored => State::Other,
+            () if *stored < first => State::Late,
+            () => State::Whole,
+        };
+        let (stored, told, first) = (stored.unsigned_abs(), told.unsigned_abs(), first.unsigned_abs());
+        old.push(OldPartition { number, stored, told, first, state });
+    }
+    Ok(Some(old))
+}
+
+fn what_is_lost(topics: &Topics, epoch: Epoch, old: Option<&[OldPartition]>) -> Option<String> {
+    let topic = topics.chat_log(epoch.number);
+    let Some(old) = old else {
+        return Some(format!("the topic {topic} is not there, or not with {} partitions", epoch.partitions));
+    };
+    let broken = old.iter().find(|partition| partition.state != State::Whole)?;
+    let OldPartition { number, stored, first, state, .. } = broken;
+    Some(match state {
+        State::Late => {
+            format!("{topic}/{number} begins at {first}, but the history in PostgreSQL ends at {stored}")
+        }
+        _ => format!(
+            "{topic}/{number} ends before {stored}, where the history in PostgreSQL ends: it was deleted and made \
+             anew, or has lost records"
+        ),
+    })
+}
+
+/// Makes the topic of the next epoch. One that is there and holds records is passed over: the database may have been
+/// restored from a time before it.
+async fn begin_next(order: &Bump, topics: &Topics, from: Epoch) -> Result<Epoch, BumpError> {
+    let partitions = order.partitions.unwrap_or(from.partitions);
+    let mut number = from.number;
+    loop {
+        number += 1;
+        let to = Epoch { number, partitions };
+        match kafka::ensure(&order.brokers, topics, to).await {
+            Ok(()) => {}
+            Err(TopicError::Partitions { .. } | TopicError::Fenced { .. })
+                if number < from.number + TRIES =>
+            {
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let is_empty = tokio::task::spawn_blocking({
+            let (brokers, topics) = (order.brokers.clone(), topics.clone());
+            move || is_empty(&brokers, &topics, to)
+        });
+        if is_empty.await.unwrap_or(Err(KafkaError::Canceled))? {
+            return Ok(to);
+        }
+    }
+}
+
+fn is_empty(brokers: &str, topics: &Topics, epoch: Epoch) -> Result<bool, KafkaError> {
+    let (consumer, topic) = (reader(brokers, topics, "bump")?, topics.chat_log(epoch.number));
+    for partition in 0..i32::from(epoch.partitions) {
+        if watermarks(&consumer, &topic, partition, Instant::now() + PATIENCE)?.1 > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
