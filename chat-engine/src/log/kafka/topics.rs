@@ -86,18 +86,38 @@ pub async fn ensure(brokers: &str, topics: &Topics, epoch: Epoch) -> Result<(), 
         }
     });
     let (admin, found) = found.await.unwrap_or(Err(KafkaError::Canceled)).map_err(kafka)?;
-    let set = settings_of(&admin, &chat).await.map_err(kafka)?;
-    if set.iter().any(|(name, value)| (&**name, &**value) == FENCE) {
+    if !stamp_time(&admin, &chat).await.map_err(kafka)? {
         return Err(TopicError::Fenced { topic: chat });
-    }
-    // Made by an earlier version.
-    if !set.iter().any(|(name, value)| (&**name, &**value) == LOG_TIME) {
-        change(&admin, &chat, LOG_TIME).await.map_err(kafka)?;
     }
     if found == usize::from(epoch.partitions) {
         Ok(())
     } else {
         Err(TopicError::Partitions { topic: chat, found, wanted: epoch.partitions })
+    }
+}
+
+/// Lets the brokers stamp their time on a topic that an earlier version made. `false` if the topic has been closed.
+async fn stamp_time(admin: &AdminClient<DefaultClientContext>, topic: &str) -> KafkaResult<bool> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut asked = false;
+    loop {
+        let set = settings_of(admin, topic).await?;
+        let is_set = |setting| set.iter().any(|(name, value)| (&**name, &**value) == setting);
+        if is_set(FENCE) {
+            return Ok(false);
+        }
+        if is_set(LOG_TIME) {
+            return Ok(true);
+        }
+        if !asked {
+            change(admin, topic, LOG_TIME).await?;
+            asked = true;
+        } else if Instant::now() >= deadline {
+            return Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut));
+        } else {
+            // Brokers do not tell when they have taken up a setting.
+            tokio::time::sleep(POLL).await;
+        }
     }
 }
 
