@@ -12,6 +12,7 @@ use stomp::session::SessionSettings;
 use crate::{
     access::Access,
     connection::{CloseReason, Rate, Registry, Timers, door::Door, flusher::Flushers},
+    history,
     log::Log,
     membership::Memberships,
     shard::Shards,
@@ -49,6 +50,7 @@ pub(crate) struct Counters {
     pub(crate) panics: AtomicU64,
     /// Connections that were refused at the door.
     pub(crate) turned_away: AtomicU64,
+    pub(crate) history: history::metrics::Metrics,
     closed: DashMap<&'static str, u64>,
 }
 
@@ -102,6 +104,27 @@ impl Engine {
         let by_reason = |(reason, count): (&str, u64)| (format!("{{reason=\"{reason}\"}}"), count);
         let closings: Vec<_> = counters.closings().into_iter().map(by_reason).collect();
         metric("moyiza_connections_closed_total", "counter", "Ended connections by reason.", &closings);
+        let (history, load) = (&counters.history, |counter: &AtomicU64| counter.load(Ordering::Relaxed));
+        let totals = [
+            ("moyiza_history_rows_total", "Records that this node has written to PostgreSQL.", &history.rows),
+            ("moyiza_history_batches_total", "Transactions that wrote them.", &history.batches),
+            ("moyiza_history_failures_total", "Attempts to write that were made again.", &history.failures),
+            (
+                "moyiza_history_missing_total",
+                "Records that were gone from Kafka before they were written.",
+                &history.missing,
+            ),
+            ("moyiza_dead_letters_total", "Messages that could not be history.", &history.dead_letters),
+        ];
+        for (name, help, counter) in totals {
+            metric(name, "counter", help, &plain(load(counter)));
+        }
+        let help = "Records that wait in this node to be written to PostgreSQL.";
+        metric("moyiza_history_gathered_records", "gauge", help, &plain(load(&history.gathered)));
+        let lag = |(partition, records)| (format!("{{partition=\"{partition}\"}}"), records);
+        let lags: Vec<_> = history.lags().into_iter().map(lag).collect();
+        let help = "Records of the log that are not in PostgreSQL yet, by partition that this node writes.";
+        metric("moyiza_history_lag_records", "gauge", help, &lags);
         self.timing.write(&mut out);
         out
     }

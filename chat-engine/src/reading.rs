@@ -60,12 +60,14 @@ impl Reading {
         }
     }
 
-    /// These records are in the log, and their effects in the database. Called in log order, at least once.
-    pub async fn tell(&self, records: &[Arc<Record>]) {
+    /// These records are in the log, and their effects in the database. Called in log order, at least once; one that
+    /// fails changed nothing, or is repeated without harm.
+    pub async fn tell(&self, records: &[Arc<Record>]) -> anyhow::Result<()> {
         match self {
             Self::Memory(memory) => memory.tell(records),
-            Self::Redis(redis) => redis.tell(records).await,
+            Self::Redis(redis) => redis.tell(records).await?,
         }
+        Ok(())
     }
 }
 

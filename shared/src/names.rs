@@ -26,6 +26,11 @@ impl Topics {
         format!("{}meetup.events", self.prefix)
     }
 
+    /// Messages of the chat log that could not be written to PostgreSQL, as they were, with headers that say why.
+    pub fn dead_letter(&self) -> String {
+        format!("{}chat.dead-letter", self.prefix)
+    }
+
     /// A consumer group's name under the same prefix.
     pub fn group(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)

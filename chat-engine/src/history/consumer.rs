@@ -1,52 +1,112 @@
 //! The consumer group that turns the log into rows: each partition is read by one node, in batches, each batch one
-//! statement that also moves the partition's stored offset. The offset in PostgreSQL decides what is a row
-//! already; the group's own offset only says what Redis has been told, and lags behind.
+//! transaction that also moves the partition's stored offset, from where this node believes it to be. PostgreSQL
+//! alone says what is a row: whoever gets a partition asks it, and begins ten minutes before, to know what repeats
+//! what; the group's own offsets are used for `meetup.events` alone, whose joinings and leavings the same group
+//! writes to the log.
 //!
-//! The same group takes `meetup.events` and writes joinings and leavings to the log.
+//! What is away makes it wait or go on without, in bounded memory. Without PostgreSQL it receives no more when a
+//! batch of some partition is full. Without Redis rows go on; what Redis has missed is read again when it is back.
+
+mod dead_letter;
+mod group;
+mod lag;
+mod meetups;
+mod partition;
+mod teller;
+mod writer;
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    mem::take,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{CommitMode, Consumer as _, StreamConsumer},
+    Message as _,
     error::{KafkaError, KafkaResult},
-    message::OwnedMessage,
+    message::{BorrowedMessage, OwnedMessage},
 };
-use shared::{event::Envelope, names::Topics};
+use shared::{config::EngineSettings, names::Topics};
 use sqlx::PgPool;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
 
-use super::{next_offset, write};
+use self::{
+    dead_letter::DeadLetters,
+    group::{Group, Move},
+    partition::{Batch, Partition, Place},
+    teller::{News, Tell, Teller, Told},
+    writer::{Outcome, Work, Writer},
+};
+use super::{Stretch, metrics::count};
 use crate::{
     engine::Engine,
-    events,
-    log::{
-        epoch::Epoch,
-        kafka::{client_config, codec},
-    },
+    log::{epoch::Epoch, kafka::codec, repeats::Key},
     reading::Reading,
 };
 
-/// Messages of one batch.
-const BATCH: usize = 4096;
-/// How long a batch gathers.
-const GATHER: Duration = Duration::from_millis(50);
-/// Between two attempts to reach PostgreSQL.
+/// Between two attempts to place a partition.
 const RETRY: Duration = Duration::from_millis(200);
+/// Bodies of one batch, in bytes.
+const BATCH_BYTES: usize = 8 << 20;
+/// Full batches that may be gathered, over all partitions.
+const GATHERED: usize = 4;
+/// Messages that are taken at a time, before anything else is looked at.
+const AT_A_TIME: usize = 256;
+/// Full batches that the reading state may not have been told of yet.
+const UNTOLD: usize = 4;
 
 /// A member of the group, before it reads.
 pub(crate) struct HistoryConsumer {
-    consumer: StreamConsumer,
-    chat_topic: String,
+    group: Group,
+    dead_letters: DeadLetters,
     pool: PgPool,
     epoch: Epoch,
     reading: Reading,
-    /// The stored offset of each partition that was written here. Somebody else may have moved it since.
-    next: HashMap<i32, u64>,
+    /// Records of one batch.
+    batch: usize,
+    /// How long a batch gathers.
+    gather: Duration,
+}
+
+/// A member that reads.
+struct Consumer {
+    group: Group,
+    pool: PgPool,
+    epoch: Epoch,
+    batch: usize,
+    gather: Duration,
+    engine: Arc<Engine>,
+    writer: Writer,
+    teller: Teller,
+    events: mpsc::Sender<OwnedMessage>,
+    partitions: BTreeMap<i32, Partition>,
+    /// Partitions of this node whose place is not known.
+    unplaced: BTreeSet<i32>,
+    /// Not before then.
+    place_at: Instant,
+    /// How far the reading state has been told of partitions that were placed here.
+    told: HashMap<i32, u64>,
+    stays: u64,
+    writes: JoinSet<(i32, u64, Work, Outcome)>,
+}
+
+/// Why a partition has no place yet.
+#[derive(Debug, thiserror::Error)]
+enum PlaceError {
+    #[error("PostgreSQL does not say how far it reaches: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("Kafka does not let it be read from there: {0}")]
+    Kafka(#[from] KafkaError),
+    #[error(
+        "it ends at {end}, but the history reaches up to {next}: this is not the log it was written from"
+    )]
+    OtherLog { end: u64, next: u64 },
 }
 
 impl HistoryConsumer {
@@ -54,161 +114,373 @@ impl HistoryConsumer {
     pub(crate) fn join(
         brokers: &str,
         topics: &Topics,
+        settings: &EngineSettings,
         pool: PgPool,
         epoch: Epoch,
         reading: Reading,
     ) -> KafkaResult<Self> {
-        let consumer: StreamConsumer = client_config(brokers)
-            .set("group.id", topics.group("history"))
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            // The shortest that brokers allow: a dead node's partitions wait no longer.
-            .set("session.timeout.ms", "6000")
-            .set("heartbeat.interval.ms", "1500")
-            .create()?;
-        let chat_topic = topics.chat_log(epoch.number);
-        consumer.subscribe(&[&chat_topic, &topics.meetup_events()])?;
-        Ok(Self { consumer, chat_topic, pool, epoch, reading, next: HashMap::new() })
+        Ok(Self {
+            group: Group::join(brokers, topics, epoch.number)?,
+            dead_letters: DeadLetters::new(brokers, topics)?,
+            pool,
+            epoch,
+            reading,
+            batch: usize::try_from(settings.history_batch).unwrap_or(usize::MAX),
+            gather: Duration::from_millis(settings.history_batch_ms.into()),
+        })
     }
 
     /// Consumes until `stop` changes.
-    pub(crate) async fn run(mut self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        let events = meetups::start(&mut tasks, self.group.clone(), engine.clone());
+        tasks.spawn(lag::measure(self.group.clone(), engine.clone()));
+        let consumer = Consumer {
+            writer: Writer {
+                pool: self.pool.clone(),
+                dead_letters: self.dead_letters,
+                chat_topic: self.group.chat_topic.clone(),
+                engine: engine.clone(),
+            },
+            group: self.group,
+            pool: self.pool,
+            epoch: self.epoch,
+            batch: self.batch,
+            gather: self.gather,
+            engine,
+            teller: Teller::start(self.reading),
+            events,
+            partitions: BTreeMap::new(),
+            unplaced: BTreeSet::new(),
+            place_at: Instant::now(),
+            told: HashMap::new(),
+            stays: 0,
+            writes: JoinSet::new(),
+        };
+        tokio::select! {
+            // Cancel-safe: what is not written is read again by whoever comes next.
+            () = consumer.run() => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+impl Consumer {
+    async fn run(mut self) {
+        let group = self.group.clone();
         loop {
-            let batch = tokio::select! {
-                // Cancel-safe: an unfinished batch is read again, its offsets are not committed.
-                batch = self.gather() => batch,
-                _ = stop.wait_for(|stop| *stop) => return,
-            };
-            let work = async {
-                let (chat, events): (Vec<_>, Vec<_>) =
-                    batch.into_iter().partition(|m| m.topic() == self.chat_topic);
-                self.write_chat(chat).await;
-                self.record_events(&engine, events).await;
+            let due = self.due();
+            let is_due = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
             };
             tokio::select! {
-                // Cancel-safe: a batch is one transaction, and everything after it may be repeated.
-                () = work => {}
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-        }
-    }
-
-    async fn gather(&self) -> Vec<OwnedMessage> {
-        let mut batch = Vec::new();
-        let mut until = None;
-        loop {
-            let received = match until {
-                None => self.consumer.recv().await,
-                Some(until) => match tokio::time::timeout_at(until, self.consumer.recv()).await {
-                    Ok(received) => received,
-                    Err(_) => return batch,
-                },
-            };
-            match received {
-                Ok(message) => batch.push(message.detach()),
-                Err(error) => tracing::warn!(%error, "consuming the log"),
-            }
-            if batch.len() >= BATCH {
-                return batch;
-            }
-            until.get_or_insert_with(|| Instant::now() + GATHER);
-        }
-    }
-
-    async fn write_chat(&mut self, messages: Vec<OwnedMessage>) {
-        let mut partitions: BTreeMap<i32, Vec<OwnedMessage>> = BTreeMap::new();
-        for message in messages {
-            partitions.entry(message.partition()).or_default().push(message);
-        }
-        for (partition, messages) in partitions {
-            let first = messages.first().map_or(0, Message::offset);
-            let last = messages.last().map_or(0, Message::offset);
-            let mut records = Vec::with_capacity(messages.len());
-            for message in &messages {
-                match codec::decode(self.epoch, message) {
-                    Ok(record) => records.push(Arc::new(record)),
-                    Err(poison) => {
-                        tracing::error!(%poison, "a message in the chat log is no record, and is left out");
+                // Every arm is cancel-safe: none takes anything before it is ready, and the timer is made anew.
+                message = group.consumer.recv(), if self.has_room() => {
+                    self.take(message).await;
+                    for _ in 1..AT_A_TIME {
+                        if !self.has_room() {
+                            break;
+                        }
+                        let Some(message) = group.consumer.recv().now_or_never() else { break };
+                        self.take(message).await;
                     }
                 }
+                Some(written) = self.writes.join_next() => {
+                    match written {
+                        Ok((partition, stay, work, outcome)) => self.written(partition, stay, work, outcome),
+                        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                        // The partition was lost meanwhile.
+                        Err(_) => {}
+                    }
+                }
+                Some(news) = self.teller.news() => {
+                    if let News::Told(told) = news {
+                        self.hear(&told);
+                    }
+                }
+                () = is_due => {}
             }
-            while let Err(error) =
-                self.write_partition(partition, first.unsigned_abs(), last.unsigned_abs() + 1, &records).await
-            {
-                tracing::warn!(%error, partition, "history not written, trying again");
-                tokio::time::sleep(RETRY).await;
+            self.rebalance();
+            if !self.unplaced.is_empty() && self.place_at <= Instant::now() {
+                self.place_all().await;
             }
-            self.reading.tell(&records).await;
-            self.commit(&messages);
+            self.write_due();
+            let gathered = self.partitions.values().map(|partition| partition.batch.len());
+            self.engine.counters.history.gathered.store(gathered.sum::<usize>() as u64, Ordering::Relaxed);
         }
     }
 
-    /// Writes what is not a row yet of the records from offset `first` to before `to`.
-    async fn write_partition(
-        &mut self,
-        partition: i32,
-        first: u64,
-        to: u64,
-        records: &[Arc<crate::record::Record>],
-    ) -> sqlx::Result<()> {
-        // Kafka counts a topic's partitions from 0; ours has at most 1024.
-        let number = u16::try_from(partition).unwrap_or(u16::MAX);
-        loop {
-            let next = match self.next.get(&partition) {
-                Some(next) => *next,
-                None => next_offset(&self.pool, self.epoch, number).await?,
-            };
-            if to <= next {
-                return Ok(());
+    /// Whether another message can be kept.
+    fn has_room(&self) -> bool {
+        let gathered = || self.partitions.values().map(|partition| &partition.batch);
+        // Redis is there and only slower: it would never catch up if it were left behind.
+        let must_wait = self.is_untold() && !self.teller.is_away();
+        !must_wait
+            && gathered().all(|batch| batch.len() < self.batch && batch.bytes < BATCH_BYTES)
+            && gathered().map(Batch::len).sum::<usize>() < GATHERED.saturating_mul(self.batch)
+            && gathered().map(|batch| batch.bytes).sum::<usize>() < GATHERED * BATCH_BYTES
+    }
+
+    /// Whether the reading state has as much to hear as may wait for it.
+    fn is_untold(&self) -> bool {
+        self.teller.waiting() >= UNTOLD.saturating_mul(self.batch)
+    }
+
+    /// When the next batch is to be written, or the next attempt to place a partition made.
+    fn due(&self) -> Option<Instant> {
+        let gathered = self.partitions.values().filter(|partition| partition.writing.is_none());
+        let batch = gathered.filter_map(|partition| Some(partition.batch.since? + self.gather)).min();
+        let place = (!self.unplaced.is_empty()).then_some(self.place_at);
+        batch.into_iter().chain(place).min()
+    }
+
+    /// Takes note of partitions that have come or gone.
+    fn rebalance(&mut self) {
+        for what in self.group.moves() {
+            match what {
+                Move::Assigned(partition) => {
+                    self.partitions.remove(&partition);
+                    self.unplaced.insert(partition);
+                    self.place_at = Instant::now();
+                }
+                Move::Lost(partition) => {
+                    self.partitions.remove(&partition);
+                    self.unplaced.remove(&partition);
+                    self.engine.counters.history.lost(partition);
+                }
             }
-            if next < first {
-                // Kafka no longer has them: they were longer away from PostgreSQL than the log is kept.
-                tracing::error!(partition, from = next, to = first, "records are missing from the history");
-            }
-            let new = records.partition_point(|record| record.seq < self.epoch.seq(next));
-            if write(&self.pool, self.epoch, number, next, to, &records[new..]).await? {
-                self.next.insert(partition, to);
-                return Ok(());
-            }
-            // Another node has written since this one last did.
-            self.next.remove(&partition);
         }
     }
 
-    async fn record_events(&self, engine: &Engine, messages: Vec<OwnedMessage>) {
-        for message in &messages {
-            let envelope = message.payload().map(serde_json::from_slice::<Envelope>);
-            let Some(Ok(envelope)) = envelope else {
-                tracing::error!(
-                    partition = message.partition(),
-                    offset = message.offset(),
-                    "no event, left out"
-                );
+    /// Finds out where to read on in every partition that has no place, and does so.
+    async fn place_all(&mut self) {
+        let mut places = Vec::new();
+        for partition in self.unplaced.clone() {
+            match self.place(partition).await {
+                Ok(place) => places.push(place),
+                Err(error) => return self.place_later(partition, &error),
+            }
+        }
+        // Nothing comes before the first record: nothing can be repeated.
+        let led = places.iter().filter(|place| place.begin > place.low);
+        let led: Vec<_> = led.map(|place| (place.partition, place.begin)).collect();
+        let positions = match led.first() {
+            None => HashMap::new(),
+            Some((first, _)) => match self.group.lead(led.clone()).await {
+                Ok(positions) => positions,
+                Err(error) => return self.place_later(*first, &error.into()),
+            },
+        };
+        for place in places {
+            let partition = place.partition;
+            let position = positions.get(&partition).copied().unwrap_or(place.begin);
+            if let Err(error) = self.group.seek(partition, position).await {
+                return self.place_later(partition, &error.into());
+            }
+            self.stays += 1;
+            self.note_missing(partition, place.next, place.low);
+            tracing::debug!(partition, ?place, position, "a partition's place");
+            self.engine.counters.history.reached(partition, place.next);
+            self.unplaced.remove(&partition);
+            self.partitions
+                .insert(partition, Partition::new(self.stays, self.epoch.number, &place, position));
+        }
+    }
+
+    fn place_later(&mut self, partition: i32, error: &PlaceError) {
+        tracing::warn!(%error, partition, "a partition of the chat log has to wait for its history");
+        count(&self.engine.counters.history.failures, 1);
+        self.place_at = Instant::now() + RETRY;
+    }
+
+    async fn place(&self, partition: i32) -> Result<Place, PlaceError> {
+        let (next, stored): (i64, i64) = sqlx::query_as(
+            "select next_offset, told_offset from log_progress where epoch = $1 and partition = $2",
+        )
+        .bind(self.epoch.number.cast_signed())
+        .bind(partition)
+        .fetch_one(&self.pool)
+        .await?;
+        let (next, stored) = (next.cast_unsigned(), stored.cast_unsigned());
+        // What was told here since the last batch is not stored yet.
+        let told = self.told.get(&partition).copied().unwrap_or_default().max(stored).min(next);
+        let (low, end) = self.group.watermarks(partition).await?;
+        if end < next {
+            return Err(PlaceError::OtherLog { end, next });
+        }
+        Ok(Place { partition, next, told, begin: told.max(low), low })
+    }
+
+    async fn take(&mut self, received: KafkaResult<BorrowedMessage<'_>>) {
+        // Before this message: it may be of a partition that has just come.
+        self.rebalance();
+        let message = match received {
+            Ok(message) => message,
+            // librdkafka goes on by itself; what it cannot mend it says again and again.
+            Err(error) => {
+                tracing::warn!(%error, "consuming the log");
+                return;
+            }
+        };
+        if message.topic() != &*self.group.chat_topic {
+            // The task ends with this.
+            let _ = self.events.send(message.detach()).await;
+            return;
+        }
+        let (number, offset) = (message.partition(), message.offset().unsigned_abs());
+        let Some(partition) = self.partitions.get_mut(&number) else { return };
+        if offset < partition.position {
+            return;
+        }
+        if offset > partition.position && partition.asked_again != Some(partition.position) {
+            self.ask_again(number).await;
+            return;
+        }
+        partition.position = offset + 1;
+        let decoded = codec::decode(self.epoch, &message);
+        if let Ok(record) = &decoded {
+            let time = message.timestamp().to_millis().unwrap_or(0);
+            let first = partition.repeats.take(Key::of(&record.draft), record.seq, time);
+            if offset >= partition.begin {
+                partition.batch.push(offset, decoded.ok().filter(|_| first.is_none()));
+            }
+        } else if let Err(poison) = decoded
+            && offset >= partition.begin
+        {
+            if offset >= partition.next {
+                partition.batch.push_poison(offset, message.detach(), poison.to_string());
+            } else {
+                partition.batch.push(offset, None);
+            }
+        }
+    }
+
+    /// A message came that is not the next one. Either those between are gone from Kafka, or it was fetched before
+    /// the last seek; the answer to another seek tells.
+    async fn ask_again(&mut self, number: i32) {
+        let Some(partition) = self.partitions.get_mut(&number) else { return };
+        let position = partition.position;
+        let low = match self.group.watermarks(number).await {
+            Ok((low, _)) => low,
+            Err(error) => {
+                tracing::warn!(%error, number, "a gap in the chat log, not understood yet");
+                self.forget(number);
+                return;
+            }
+        };
+        let next = partition.next.max(position);
+        partition.position = position.max(low);
+        partition.asked_again = Some(partition.position);
+        let position = partition.position;
+        self.note_missing(number, next, low);
+        if let Err(error) = self.group.seek(number, position).await {
+            tracing::warn!(%error, number, "a gap in the chat log, not understood yet");
+            self.forget(number);
+        }
+    }
+
+    /// Records from `next` on are gone that are no rows.
+    fn note_missing(&self, partition: i32, next: u64, low: u64) {
+        let missing = low.saturating_sub(next);
+        if missing > 0 {
+            tracing::error!(
+                partition,
+                missing,
+                "records are missing from the history: PostgreSQL was away for longer than Kafka keeps them"
+            );
+            count(&self.engine.counters.history.missing, missing);
+        }
+    }
+
+    /// The partition finds its place anew.
+    fn forget(&mut self, partition: i32) {
+        self.partitions.remove(&partition);
+        self.unplaced.insert(partition);
+    }
+
+    /// Starts to write every batch that has gathered for long enough.
+    fn write_due(&mut self) {
+        let now = Instant::now();
+        for (number, partition) in &mut self.partitions {
+            let Some(since) = partition.batch.since else { continue };
+            let is_full = partition.batch.len() >= self.batch || partition.batch.bytes >= BATCH_BYTES;
+            if partition.writing.is_some() || !(is_full || since + self.gather <= now) {
                 continue;
-            };
-            while let Err(error) = events::record(engine, &envelope).await {
-                tracing::warn!(%error, event = envelope.id, "event not recorded, trying again");
-                tokio::time::sleep(RETRY).await;
             }
+            let Batch { records, poison, to, .. } = take(&mut partition.batch);
+            let stretch =
+                Stretch { epoch: self.epoch, partition: partition.number, from: partition.next, to };
+            let work = Work { stretch, told: partition.told, records, poison };
+            let (writer, number, stay) = (self.writer.clone(), *number, partition.stay);
+            partition.writing = Some(self.writes.spawn(async move {
+                let outcome = writer.write(&work).await;
+                (number, stay, work, outcome)
+            }));
         }
-        self.commit(&messages);
     }
 
-    fn commit(&self, messages: &[OwnedMessage]) {
-        let mut done = TopicPartitionList::new();
-        let mut last: BTreeMap<(&str, i32), i64> = BTreeMap::new();
-        for message in messages {
-            last.insert((message.topic(), message.partition()), message.offset());
+    fn written(&mut self, number: i32, stay: u64, work: Work, outcome: Outcome) {
+        let is_untold = self.is_untold();
+        let Some(partition) = self.partitions.get_mut(&number).filter(|partition| partition.stay == stay)
+        else {
+            return;
+        };
+        partition.writing = None;
+        if outcome == Outcome::Lost {
+            tracing::info!(partition = number, "somebody else has written this partition");
+            self.forget(number);
+            return;
         }
-        for ((topic, partition), offset) in last {
-            // Never fails for a positive offset.
-            let _ = done.add_partition_offset(topic, partition, Offset::Offset(offset + 1));
+        let to = work.stretch.to;
+        partition.next = partition.next.max(to);
+        self.engine.counters.history.reached(number, partition.next);
+        if is_untold && self.teller.is_away() && !partition.behind {
+            tracing::warn!(
+                partition = number,
+                from = partition.told,
+                "the reading state falls behind the history"
+            );
+            partition.behind = true;
         }
-        match self.consumer.commit(&done, CommitMode::Async) {
-            // Nothing to commit, or the partitions are another node's by now: it reads from the last commit.
-            Ok(()) | Err(KafkaError::ConsumerCommit(_)) => {}
-            Err(error) => tracing::warn!(%error, "offsets not committed"),
+        if partition.behind {
+            self.catch_up();
+        } else {
+            partition.telling += 1;
+            self.teller.tell(Tell { partition: number, stay, to, records: work.records });
+        }
+    }
+
+    /// The reading state has been told of a batch.
+    fn hear(&mut self, told: &Told) {
+        let known = self.told.entry(told.partition).or_default();
+        *known = told.to.max(*known);
+        if let Some(partition) = self.partitions.get_mut(&told.partition)
+            && partition.stay == told.stay
+        {
+            partition.telling -= 1;
+            partition.told = told.to.max(partition.told);
+        }
+        self.catch_up();
+    }
+
+    /// Once the reading state is back, partitions that it has missed records of are read from there again.
+    fn catch_up(&mut self) {
+        if self.teller.is_away() || self.teller.waiting() > 0 {
+            return;
+        }
+        let due: Vec<_> = self
+            .partitions
+            .iter()
+            .filter(|(_, partition)| partition.behind && partition.writing.is_none())
+            .map(|(number, _)| *number)
+            .collect();
+        for number in due {
+            tracing::info!(partition = number, "the reading state is back, and told what it has missed");
+            self.forget(number);
+            self.place_at = Instant::now();
         }
     }
 }

@@ -125,7 +125,7 @@ impl Committer {
             let (records, mut waiting) = self.number(batch.drain(..));
             if !records.is_empty() {
                 self.commit(&records, &mut waiting).await?;
-                self.hand_on(records).await;
+                self.hand_on(records).await?;
             }
             for Waiting { seq, done, .. } in waiting {
                 done(Ok(seq));
@@ -153,14 +153,15 @@ impl Committer {
         (records, waiting)
     }
 
-    async fn hand_on(&mut self, records: Vec<Arc<Record>>) {
+    async fn hand_on(&mut self, records: Vec<Arc<Record>>) -> anyhow::Result<()> {
         self.place.next += records.len() as u64;
         // The reading state first: a joined member is then there before anything after it is counted.
-        self.reading.tell(&records).await;
+        self.reading.tell(&records).await?;
         for record in records {
             self.shards.record(record).await;
         }
         self.shards.stored(PARTITION, self.place.epoch.seq(self.place.next));
+        Ok(())
     }
 
     /// Commits until it is known to be done. Senders are told in time that it is not known.

@@ -113,12 +113,9 @@ impl RedisReading {
         let _ = self.calls.send(calls::Call::Leave { room, user, taken });
     }
 
-    /// Waits until Redis has been told.
-    pub(super) async fn tell(&self, records: &[Arc<Record>]) {
-        while let Err(error) = self.rooms.tell(records).await {
-            tracing::warn!(%error, records = records.len(), "Redis was not told of records, trying again");
-            tokio::time::sleep(std::time::Duration::from_millis(RETRY_MS.into())).await;
-        }
+    /// Tells Redis once.
+    pub(super) async fn tell(&self, records: &[Arc<Record>]) -> Result<(), RedisError> {
+        self.rooms.tell(records).await
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) async fn lay(
     let tail = tail.await??;
     let positions: Vec<_> = tail.from().iter().map(|from| epoch.before(*from)).collect();
     let tasks = receivers.start(pool, epoch, &reading, shards, &positions, compress_from);
-    let consumer = HistoryConsumer::join(&brokers, &topics, pool.clone(), epoch, reading)?;
+    let consumer = HistoryConsumer::join(&brokers, &topics, settings, pool.clone(), epoch, reading)?;
     let foundation = Foundation { log: Log::Kafka(log.clone()), shards: tasks };
     let (pool, shards) = (pool.clone(), shards.clone());
     Ok((foundation, Ground { pool, epoch, shards, log, tail, consumer, reading: reading_task }))

@@ -9,6 +9,7 @@ mod crash;
 mod durable;
 mod echo;
 mod epochs;
+mod history;
 mod limits;
 mod load;
 mod membership;
@@ -16,6 +17,8 @@ mod peer;
 #[path = "../harness/people.rs"]
 mod people;
 mod protocol;
+#[path = "../harness/proxy.rs"]
+mod proxy;
 mod reading;
 mod repeats;
 #[path = "../harness/settings.rs"]

@@ -186,7 +186,7 @@ impl World {
                 sqlx::query_scalar("select max(epoch) from log_epochs").fetch_one(&self.pool).await.unwrap();
             let mut names: Vec<_> =
                 (1..=last.unwrap_or(1)).map(|epoch| topics.chat_log(epoch.cast_unsigned())).collect();
-            names.push(topics.meetup_events());
+            names.extend([topics.meetup_events(), topics.dead_letter()]);
             let names: Vec<_> = names.iter().map(String::as_str).collect();
             admin.delete_topics(&names, &AdminOptions::new()).await.unwrap();
         }

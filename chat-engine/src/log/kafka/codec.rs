@@ -31,7 +31,7 @@ pub struct Poison {
 }
 
 /// The headers of a record.
-pub(super) fn headers(draft: &Draft) -> OwnedHeaders {
+pub(crate) fn headers(draft: &Draft) -> OwnedHeaders {
     let (kind, user) = (draft.kind.code().to_string(), draft.user.to_string());
     let headers = OwnedHeaders::new_with_capacity(4)
         .insert(Header { key: KIND, value: Some(&kind) })
@@ -72,6 +72,10 @@ pub fn decode(epoch: Epoch, message: &impl Message) -> Result<Record, Poison> {
     }
     let body = message.payload().ok_or_else(|| poison("it has no body"))?;
     text(body).ok_or_else(|| poison("its body is not UTF-8"))?;
+    // PostgreSQL holds it in no text. JSON has it escaped.
+    if body.contains(&0) {
+        return Err(poison("its body has a NUL"));
+    }
     let draft = Draft {
         room,
         kind,

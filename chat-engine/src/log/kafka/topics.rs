@@ -70,7 +70,10 @@ pub async fn ensure(brokers: &str, topics: &Topics, epoch: Epoch) -> Result<(), 
             .set("retention.ms", RETENTION_MS)
             .set(LOG_TIME.0, LOG_TIME.1)
     };
-    let wanted = [new(&chat, epoch.partitions.into()), new(&events, EVENT_PARTITIONS)];
+    // Few messages, and for people to look at: kept for longer than anybody is away.
+    let dead_letters = topics.dead_letter();
+    let dead_letters = new(&dead_letters, 1).set("retention.ms", "-1");
+    let wanted = [new(&chat, epoch.partitions.into()), new(&events, EVENT_PARTITIONS), dead_letters];
     for result in admin.create_topics(&wanted, &options()).await.map_err(kafka)? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
