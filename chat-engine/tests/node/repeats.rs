@@ -195,7 +195,6 @@ async fn an_embedded_attempt_nobody_knows_the_outcome_of_and_its_repeat_are_one(
 }
 
 #[tokio::test]
-#[ignore = "the history's consumer does not leave repeats out yet"]
 async fn of_two_nodes_that_append_the_same_to_a_cluster_the_later_is_seen_by_nobody() {
     with_world_as(Backing::Cluster, &[], async |world| {
         let (anna, bo) = (world.person().await, world.person().await);
