@@ -46,7 +46,7 @@ use self::{
 use super::{Stretch, metrics::count};
 use crate::{
     engine::Engine,
-    log::{epoch::Epoch, kafka::codec, repeats::Key},
+    log::{bump::is_probe, epoch::Epoch, kafka::codec, repeats::Key},
     reading::Reading,
 };
 
@@ -350,7 +350,7 @@ impl Consumer {
         } else if let Err(poison) = decoded
             && offset >= partition.begin
         {
-            if offset >= partition.next {
+            if offset >= partition.next && !is_probe(message.key(), message.payload()) {
                 partition.batch.push_poison(offset, message.detach(), poison.to_string());
             } else {
                 partition.batch.push(offset, None);

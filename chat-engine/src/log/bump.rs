@@ -9,6 +9,8 @@
 mod drain;
 mod fence;
 
+pub(crate) use fence::is_probe;
+
 use std::time::{Duration, Instant};
 
 use rdkafka::{

@@ -1,6 +1,9 @@
 //! Writing the rest of a closed partition to PostgreSQL, as the history's consumer would have done.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Message as _,
@@ -27,6 +30,8 @@ use crate::{
 
 /// Records of one transaction.
 const BATCH: u64 = 4096;
+/// Between two attempts to tell the reading state.
+const TELL_AGAIN: Duration = Duration::from_millis(200);
 
 /// Where from and where to.
 pub(super) struct Drain<'a> {
@@ -81,7 +86,10 @@ impl Drain<'_> {
                     stored = history::next_offset(self.pool, self.epoch, partition.number).await?;
                 }
             }
-            reading.tell(&records).await;
+            while let Err(error) = reading.tell(&records).await {
+                tracing::warn!(%error, "the reading state was not told, trying again");
+                tokio::time::sleep(TELL_AGAIN).await;
+            }
         }
         Ok(written)
     }

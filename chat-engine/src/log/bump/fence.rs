@@ -45,6 +45,6 @@ async fn is_closed(producer: &FutureProducer, topic: &str, partition: u16) -> Re
 }
 
 /// Whether this is a record that tried whether a topic was closed.
-pub(super) fn is_probe(key: Option<&[u8]>, payload: Option<&[u8]>) -> bool {
+pub(crate) fn is_probe(key: Option<&[u8]>, payload: Option<&[u8]>) -> bool {
     key.is_none() && payload == Some(PROBE)
 }
