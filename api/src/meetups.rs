@@ -7,6 +7,7 @@ mod join;
 mod leave;
 mod list;
 mod members;
+mod remove;
 mod text;
 
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(detail::detail)
         .service(members::members)
         .service(join::join)
-        .service(leave::leave);
+        .service(leave::leave)
+        .service(remove::remove);
 }
 
 fn no_such_meetup() -> crate::problem::Problem {

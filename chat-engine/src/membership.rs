@@ -7,11 +7,26 @@ use shared::{MeetupId, RoomId, UserId};
 use sqlx::PgPool;
 
 /// A `memberships` row: its version orders what is known of it.
-#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+#[derive(Clone, Copy, Debug)]
 struct Membership {
     user_id: UserId,
     member: bool,
     version: i64,
+}
+
+/// A meetup, and one who is or was a member of it.
+#[derive(sqlx::FromRow)]
+struct Row {
+    deleted: bool,
+    user_id: Option<UserId>,
+    member: Option<bool>,
+    version: Option<i64>,
+}
+
+impl Row {
+    fn membership(self) -> Option<Membership> {
+        Some(Membership { user_id: self.user_id?, member: self.member?, version: self.version? })
+    }
 }
 
 /// The members of one room, and those who were.
@@ -57,17 +72,17 @@ impl Memberships {
             return Ok(true);
         }
         let question = Question::ask(self, room);
-        let rows: Vec<Membership> = sqlx::query_as(
-            "select user_id, state = 'member' as member, version from memberships \
-             join meetups on meetups.id = meetup_id and deleted_at is null \
-             where meetup_id = $1 and (user_id = $2 or not $3)",
+        let rows: Vec<Row> = sqlx::query_as(
+            "select deleted_at is not null as deleted, user_id, state = 'member' as member, version \
+             from meetups left join memberships on meetup_id = id and (user_id = $2 or not $3) where id = $1",
         )
         .bind(MeetupId::from(room))
         .bind(user)
         .bind(question.loaded)
         .fetch_all(&self.pool)
         .await?;
-        question.answer(rows);
+        let deleted = rows.first().is_some_and(|row| row.deleted);
+        question.answer(deleted, rows.into_iter().filter_map(Row::membership));
         Ok(self.is_known(room, user))
     }
 
@@ -96,7 +111,8 @@ impl Memberships {
 
 impl Members {
     fn has(&self, user: UserId) -> bool {
-        self.rows.get(&user).is_some_and(|row| row.member)
+        // An event alone does not tell that the meetup is still there.
+        self.loaded && self.rows.get(&user).is_some_and(|row| row.member)
     }
 
     fn learn(&mut self, rows: impl IntoIterator<Item = Membership>) {
@@ -118,7 +134,7 @@ impl Members {
 
     /// A room that does not exist, or no longer, must not cost memory.
     fn is_needless(&self) -> bool {
-        self.asked == 0 && self.rows.is_empty()
+        self.asked == 0 && (self.rows.is_empty() || !self.loaded)
     }
 }
 
@@ -137,9 +153,12 @@ impl<'a> Question<'a> {
         Self { memberships, room, loaded: members.loaded }
     }
 
-    fn answer(self, rows: Vec<Membership>) {
+    fn answer(self, deleted: bool, rows: impl IntoIterator<Item = Membership>) {
         if let Some(mut members) = self.memberships.rooms.get_mut(&self.room) {
             members.loaded = true;
+            if deleted {
+                members.close();
+            }
             members.learn(rows);
         }
     }
@@ -180,7 +199,7 @@ mod tests {
 
     fn loaded(rows: Vec<Membership>) -> Memberships {
         let memberships = memberships();
-        Question::ask(&memberships, room()).answer(rows);
+        Question::ask(&memberships, room()).answer(false, rows);
         memberships
     }
 
@@ -205,7 +224,7 @@ mod tests {
         let memberships = memberships();
         let question = Question::ask(&memberships, room());
         memberships.apply(room(), user(1), !MEMBER, 2);
-        question.answer(vec![row(1, MEMBER, 1), row(2, MEMBER, 1)]);
+        question.answer(false, vec![row(1, MEMBER, 1), row(2, MEMBER, 1)]);
         assert!(!memberships.is_known(room(), user(1)));
         assert!(memberships.is_known(room(), user(2)));
     }
@@ -228,10 +247,25 @@ mod tests {
         assert!(!memberships.is_known(room(), user(1)));
         memberships.apply(room(), user(1), MEMBER, 5);
         for question in [early, late] {
-            question.answer(vec![row(1, MEMBER, 1)]);
+            question.answer(false, vec![row(1, MEMBER, 1)]);
             assert!(!memberships.is_known(room(), user(1)));
         }
         assert_eq!(memberships.len(), 0, "nothing is kept of it");
+    }
+
+    #[tokio::test]
+    async fn a_member_by_an_event_is_none_of_a_deleted_meetup() {
+        let memberships = memberships();
+        let question = Question::ask(&memberships, room());
+        memberships.apply(room(), user(1), MEMBER, 5);
+        assert!(!memberships.is_known(room(), user(1)), "PostgreSQL has not answered");
+        question.answer(true, [row(1, MEMBER, 1)]);
+        assert!(!memberships.is_known(room(), user(1)));
+        // Nor does it stay when nobody waits for the answer.
+        let question = Question::ask(&memberships, room());
+        memberships.apply(room(), user(1), MEMBER, 5);
+        drop(question);
+        assert_eq!(memberships.len(), 0);
     }
 
     #[tokio::test]
@@ -241,7 +275,7 @@ mod tests {
         memberships.close(room());
         assert_eq!(memberships.len(), 0);
         // No such room, and nobody who waits for the answer.
-        Question::ask(&memberships, room()).answer(Vec::new());
+        Question::ask(&memberships, room()).answer(false, []);
         drop(Question::ask(&memberships, room()));
         assert_eq!(memberships.len(), 0);
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::support::with_api;
 
 /// What the api promises. A route that is added is added here too.
-const ROUTES: [&str; 18] = [
+const ROUTES: [&str; 19] = [
+    "DELETE /api/meetups/{id}",
     "DELETE /api/meetups/{id}/members/me",
     "GET /.well-known/jwks.json",
     "GET /api/categories",

@@ -105,6 +105,58 @@ async fn kafka_and_a_database_are_all_that_the_binary_needs_and_it_stops_when_as
     .await;
 }
 
+/// Killed between a commit and Kafka, or between Kafka and the outbox: what was committed is told all the same.
+#[tokio::test]
+async fn an_api_that_is_killed_loses_no_event_and_keeps_their_order() {
+    with_database(async |pool, url| {
+        let prefix = unique("api-test.");
+        let start = || {
+            tokio::process::Command::new(env!("CARGO_BIN_EXE_api"))
+                .env_clear()
+                .env("DATABASE_URL", url)
+                .env("MOYIZA_KAFKA_BROKERS", brokers())
+                .env("MOYIZA_PREFIX", &prefix)
+                .env("MOYIZA_API_ADDR", "127.0.0.1:0")
+                .stderr(Stdio::null())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap()
+        };
+        let topics = Topics::new(prefix.clone());
+        // The topic has to be there before it is read.
+        let sink = EventSink::Kafka { brokers: brokers(), topics: topics.clone() };
+        api::start(settings(&[]), pool.clone(), sink).await.unwrap().stop().await;
+        let consumer = consumer(&topics.meetup_events());
+        let mut seen = std::collections::BTreeMap::<String, Vec<i64>>::new();
+        let publish = async |from: i64| {
+            let mut transaction = pool.begin().await.unwrap();
+            for user in from..from + 300 {
+                event::publish(&mut transaction, &joined(user % 3 + 1, user)).await.unwrap();
+            }
+            transaction.commit().await.unwrap();
+        };
+        for round in 0..4 {
+            let mut api = start();
+            publish(1 + 300 * round).await;
+            // In the middle of it, the last time not.
+            let wanted = if round < 3 { 300 * (round + 1) - 150 } else { 1_200 };
+            while seen.values().map(Vec::len).sum::<usize>() < usize::try_from(wanted).unwrap() {
+                let (key, envelope) = next(&consumer).await;
+                let MeetupEvent::MemberJoined { user, .. } = envelope.event else { panic!() };
+                let of_key = seen.entry(key).or_default();
+                if !of_key.contains(&user.get()) {
+                    of_key.push(user.get());
+                }
+            }
+            // SIGKILL.
+            api.kill().await.unwrap();
+        }
+        assert_eq!(seen.len(), 3);
+        assert!(seen.values().all(|users| users.is_sorted() && users.len() == 400), "{seen:?}");
+    })
+    .await;
+}
+
 /// Needs no Kafka: there is none at that address.
 #[tokio::test]
 async fn without_kafka_the_start_fails_and_names_the_setting() {

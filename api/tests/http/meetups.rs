@@ -301,3 +301,47 @@ async fn there_are_nine_categories_in_two_languages() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn its_owner_deletes_a_meetup_and_it_is_gone_from_everywhere() {
+    with_api(async |api| {
+        let mut events = api.events();
+        let (kim, lee) = (api.person("kim").await, api.person("lee").await);
+        let (club, other) = (api.club(&kim.token, 10).await, api.club(&kim.token, 10).await);
+        assert_eq!(api.join(club, &lee.token).await.status, 201);
+        let path = format!("/api/meetups/{club}");
+        let delete = async |token: &str| api.call(Method::DELETE, &path, token, None).await;
+        delete("").await.problem(401, "unauthenticated");
+        delete(&lee.token).await.problem(403, "not-owner");
+        assert_eq!(delete(&kim.token).await.status, 204);
+        delete(&kim.token).await.problem(404, "not-found");
+        api.join(club, &lee.token).await.problem(404, "not-found");
+        api.leave(club, &lee.token).await.problem(404, "not-found");
+        api.get(&path, &kim.token).await.problem(404, "not-found");
+        api.get(&format!("{path}/members"), &kim.token).await.problem(404, "not-found");
+        for list in ["/api/meetups", "/api/me/meetups"] {
+            let text = api.get(list, &kim.token).await.text;
+            assert!(
+                !text.contains(&format!("\"id\":{club},")) && text.contains(&other.to_string()),
+                "{text}"
+            );
+        }
+        let closed: bool = sqlx::query_scalar("select closed_at is not null from chat_rooms where id = $1")
+            .bind(club)
+            .fetch_one(&api.pool)
+            .await
+            .unwrap();
+        assert!(closed);
+        // Behind every event of its members.
+        let mut of_club = Vec::new();
+        while of_club.len() < 3 {
+            match events.next().await {
+                MeetupEvent::MemberJoined { meetup, .. } if meetup.get() == club => of_club.push("joined"),
+                MeetupEvent::MeetupDeleted { meetup } if meetup.get() == club => of_club.push("deleted"),
+                _ => {}
+            }
+        }
+        assert_eq!(of_club, ["joined", "joined", "deleted"]);
+    })
+    .await;
+}
