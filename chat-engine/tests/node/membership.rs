@@ -252,7 +252,7 @@ async fn nothing_is_said_in_a_room_by_who_was_told_to_be_out(world: &World) {
             send(bo, &format!("bo at {node}")).await;
         }
         let (mut answers, mut is_out) = (0, false);
-        while answers < 2 * SENDS {
+        while answers < 2 * SENDS || !is_out {
             let incoming = bo.next().await.expect("it lives on");
             if incoming.header("ended-subscription").is_some() {
                 is_out = true;
@@ -266,7 +266,6 @@ async fn nothing_is_said_in_a_room_by_who_was_told_to_be_out(world: &World) {
                 assert!(!is_out, "of the room: {incoming:?}");
             }
         }
-        assert!(is_out);
     }
     let rows = world.rows_up_to(room, last).await;
     for node in 0..bos.len() {
