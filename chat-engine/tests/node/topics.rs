@@ -1,5 +1,8 @@
 //! `/topic/{name}`: what is sent reaches whoever is subscribed, on every node, in order, and as it was sent.
 
+mod answers;
+mod transactions;
+
 use std::collections::{HashMap, HashSet};
 
 use stomp::{Command, Version};
@@ -245,155 +248,6 @@ async fn the_receipt_of_subscribe_means_that_everything_from_then_on_arrives(wor
     }
 }
 
-async fn a_transaction_is_sent_at_commit_and_in_order(world: &World) {
-    let (mut sender, mut subscriber) = pair(world).await;
-    subscriber.subscribe("s", "/topic/commit").await;
-    sender.say(Command::Begin, &[("transaction", "t")], b"").await;
-    let held = [("destination", "/topic/commit"), ("transaction", "t"), ("receipt", "held")];
-    for text in ["1", "2", "3"] {
-        sender.say(Command::Send, &held, text.as_bytes()).await;
-        sender.receipt("held").await;
-    }
-    // Not one of them, although they were taken first.
-    sender.publish("/topic/commit", "0").await;
-    assert_eq!(subscriber.body().await, "0");
-    sender.say(Command::Commit, &[("transaction", "t"), ("receipt", "done")], b"").await;
-    sender.receipt("done").await;
-    for text in ["1", "2", "3"] {
-        let message = subscriber.expect(Command::Message).await;
-        assert_eq!((message.body(), message.header("transaction")), (text, None));
-    }
-}
-
-async fn a_transaction_that_is_not_committed_sends_nothing(world: &World) {
-    let anna = world.person().await;
-    let (mut sender, mut subscriber) = pair(world).await;
-    subscriber.subscribe("s", "/topic/abort").await;
-    let held = [("destination", "/topic/abort"), ("transaction", "t"), ("receipt", "held")];
-    sender.say(Command::Begin, &[("transaction", "t")], b"").await;
-    sender.say(Command::Send, &held, b"aborted").await;
-    sender.say(Command::Abort, &[("transaction", "t"), ("receipt", "aborted")], b"").await;
-    sender.receipt("held").await;
-    sender.receipt("aborted").await;
-    for (polite, text) in [(true, "left"), (false, "lost")] {
-        let mut peer = Peer::connect(world.addr(), &anna.token, Version::V12).await;
-        peer.say(Command::Begin, &[("transaction", "t")], b"").await;
-        peer.say(Command::Send, &held, text.as_bytes()).await;
-        peer.receipt("held").await;
-        if polite {
-            peer.say(Command::Disconnect, &[("receipt", "bye")], b"").await;
-            peer.receipt("bye").await;
-            peer.farewell().await.assert_code(1000);
-        }
-    }
-    sender.publish("/topic/abort", "end").await;
-    assert_eq!(subscriber.body().await, "end");
-}
-
-async fn a_commit_with_one_refused_send_sends_none(world: &World) {
-    let (anna, eve) = (world.person().await, world.person().await);
-    let room = world.room(&[&anna]).await;
-    let mut peers = peers(world, &eve, 2).await;
-    let [sender, subscriber] = &mut peers[..] else { panic!("two were asked for") };
-    subscriber.subscribe("s", "/topic/all-or-none").await;
-    sender.subscribe("errors", "/user/queue/errors").await;
-    let (foreign, body) = (format!("/app/chat/{room}"), r#"{"content":"강제로"}"#);
-    let cases = [(&*foreign, body, "not a member"), ("/nowhere", "x", "unknown destination")];
-    for (destination, body, title) in cases {
-        sender.say(Command::Begin, &[("transaction", "t")], b"").await;
-        for (destination, body) in
-            [("/topic/all-or-none", "before"), (destination, body), ("/topic/all-or-none", "behind")]
-        {
-            let headers = [("destination", destination), ("transaction", "t")];
-            sender.say(Command::Send, &headers, body.as_bytes()).await;
-        }
-        sender.say(Command::Commit, &[("transaction", "t"), ("receipt", "commit")], b"").await;
-        let refusal = sender.expect(Command::Message).await;
-        assert_eq!((refusal.header("message"), refusal.header("receipt-id")), (Some(title), Some("commit")));
-    }
-    sender.publish("/topic/all-or-none", "end").await;
-    assert_eq!(subscriber.body().await, "end");
-}
-
-/// What a subscriber of 1.2 answers a MESSAGE with.
-async fn answer(subscriber: &mut Peer, command: Command, ack: &str) {
-    subscriber.say(command, &[("id", ack), ("receipt", "answered")], b"").await;
-    subscriber.receipt("answered").await;
-}
-
-/// Three messages may wait; says how many more come after the second of three was answered.
-async fn room_after_an_answer_to_the_second(world: &World, ack: &str, command: Command) -> usize {
-    let (mut sender, mut subscriber) = pair(world).await;
-    let topic = format!("/topic/answered/{ack}/{command}");
-    subscriber.subscribe_with(&[("id", "s"), ("destination", &topic), ("ack", ack)]).await;
-    let mut answers = Vec::new();
-    for text in ["1", "2", "3"] {
-        sender.publish(&topic, text).await;
-        answers.push(subscriber.expect(Command::Message).await.header("ack").unwrap().to_owned());
-    }
-    answer(&mut subscriber, command, &answers[1]).await;
-    // Said again it does nothing.
-    answer(&mut subscriber, command, &answers[1]).await;
-    let mut more = 0;
-    while more < 5 {
-        sender.publish(&topic, "more").await;
-        let Some(message) = subscriber.next().await else { panic!("gone without an ERROR") };
-        match message.frame.command {
-            Command::Message => more += 1,
-            _ => break,
-        }
-    }
-    subscriber.farewell().await.assert_code(1013);
-    more
-}
-
-#[tokio::test]
-async fn an_answer_is_to_one_message_or_to_all_before_it() {
-    with_world_as(Backing::Embedded, &["--max-unacknowledged", "3"], async |world| {
-        for command in [Command::Ack, Command::Nack] {
-            assert_eq!(room_after_an_answer_to_the_second(world, "client", command).await, 2);
-            assert_eq!(room_after_an_answer_to_the_second(world, "client-individual", command).await, 1);
-        }
-    })
-    .await;
-}
-
-async fn only_what_was_delivered_can_be_answered(world: &World) {
-    let anna = world.person().await;
-    for ack in ["client", "client-individual", "auto"] {
-        let mut peer = Peer::connect(world.addr(), &anna.token, Version::V12).await;
-        let topic = format!("/topic/answers/{ack}");
-        peer.subscribe_with(&[("id", "s"), ("destination", &topic), ("ack", ack)]).await;
-        peer.publish(&topic, "x").await;
-        let message = peer.expect(Command::Message).await;
-        assert_eq!(message.header("ack").is_some(), ack != "auto", "{message:?}");
-        let (number, _) = message.header("ack").and_then(|ack| ack.split_once('@')).unwrap_or(("1", ""));
-        let next = number.parse::<u64>().unwrap() + 1;
-        peer.say(Command::Ack, &[("id", &format!("{next}@s"))], b"").await;
-        let farewell = peer.farewell().await;
-        let text = format!("no message \"{next}\" was delivered that waits for an acknowledgement");
-        farewell.assert_error(&text, 1008);
-    }
-}
-
-async fn earlier_versions_answer_in_their_own_way(world: &World) {
-    let anna = world.person().await;
-    for version in [Version::V10, Version::V11] {
-        let mut peer = Peer::connect(world.addr(), &anna.token, version).await;
-        let topic = format!("/topic/answers/{version}");
-        peer.subscribe_with(&[("id", "s"), ("destination", &topic), ("ack", "client")]).await;
-        peer.publish(&topic, "x").await;
-        let message = peer.expect(Command::Message).await;
-        assert_eq!(message.header("ack"), None, "{message:?}");
-        let id = message.header("message-id").unwrap();
-        let headers = [("message-id", id), ("receipt", "answered"), ("subscription", "s")];
-        // 1.0 needs not say which subscription.
-        let count = if version == Version::V10 { 2 } else { 3 };
-        peer.say(Command::Ack, &headers[..count], b"").await;
-        peer.receipt("answered").await;
-    }
-}
-
 /// What Redis says to a command.
 async fn ask_redis(command: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -497,9 +351,4 @@ crate::world::on_both_backends!(
     what_is_the_servers_to_say_cannot_be_forged,
     bodies_arrive_as_they_are,
     the_receipt_of_subscribe_means_that_everything_from_then_on_arrives,
-    a_transaction_is_sent_at_commit_and_in_order,
-    a_transaction_that_is_not_committed_sends_nothing,
-    a_commit_with_one_refused_send_sends_none,
-    only_what_was_delivered_can_be_answered,
-    earlier_versions_answer_in_their_own_way,
 );
