@@ -225,3 +225,6 @@ async fn give_up(window: Weak<Window>) {
         window.give_up(Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -274,6 +274,24 @@ async fn go_on_after(world: &World, anna: &crate::world::Person, room: i64, last
     node.stop().await;
 }
 
+#[tokio::test]
+async fn an_embedded_node_ends_when_another_epoch_has_begun() {
+    with_world_as(Backing::Embedded, &[], async |world| {
+        let (_events, received) = shared::event::local_channel();
+        let backend = Backend::Embedded { events: received };
+        let mut node =
+            chat_engine::start(settings(world.prefix(), []), world.pool.clone(), backend).await.unwrap();
+        sqlx::query("insert into log_epochs (epoch, backend, partitions) values (2, 'kafka', 2)")
+            .execute(&world.pool)
+            .await
+            .unwrap();
+        let error = tokio::time::timeout(PATIENCE, node.finished()).await.expect("the node ends");
+        assert!(error.to_string().contains("epoch 2"), "{error:#}");
+        node.stop().await;
+    })
+    .await;
+}
+
 /// Stops a node where it is, or lets it go on.
 async fn signal(node: &Node, signal: &str) {
     let id = node.process.id().expect("it runs").to_string();

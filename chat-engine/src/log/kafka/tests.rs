@@ -1,0 +1,92 @@
+use std::{ffi::CString, sync::Arc};
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions},
+    bindings::rd_kafka_test_fatal_error,
+    client::DefaultClientContext,
+    types::{RDKafkaErrorCode, RDKafkaRespErr},
+};
+use shared::testing;
+
+use super::*;
+use crate::log::Log;
+
+/// Lets `test` append to a topic of its own.
+async fn with_log(test: impl AsyncFnOnce(&KafkaLog)) {
+    let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
+    let topics = Topics::new(testing::unique("log") + ".");
+    let epoch = Epoch { number: 1, partitions: 1 };
+    ensure(&brokers, &topics, epoch).await.unwrap();
+    let pace = Pace { linger_ms: 0, timeout_ms: 10_000 };
+    test(&KafkaLog::new(&brokers, &topics, epoch, pace).unwrap()).await;
+    let admin: AdminClient<DefaultClientContext> = client_config(&brokers).create().unwrap();
+    let names = [topics.chat_log(1), topics.meetup_events()];
+    admin.delete_topics(&[&*names[0], &*names[1]], &AdminOptions::new()).await.unwrap();
+}
+
+async fn append(log: &KafkaLog) -> Result<Seq, AppendError> {
+    let (room, user) = (1.try_into().unwrap(), 2.try_into().unwrap());
+    Log::Kafka(log.clone()).append_durably(Draft::message(room, user, None, None, "x")).await
+}
+
+/// What librdkafka does when it can no longer tell which of its requests were taken.
+#[allow(unsafe_code, reason = "librdkafka's own way to test this is not wrapped")]
+fn break_producer(producer: &ThreadedProducer<Deliveries>) {
+    let reason = CString::new("a test").unwrap();
+    let code = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    // The client is alive for as long as `producer` is, and the reason is copied.
+    unsafe { rd_kafka_test_fatal_error(producer.client().native_ptr(), code, reason.as_ptr()) };
+}
+
+#[tokio::test]
+async fn a_producer_that_can_send_no_more_is_replaced() {
+    with_log(async |log| {
+        let first = append(log).await.unwrap();
+        let broken = Arc::downgrade(&log.0.producer.read());
+        break_producer(&log.0.producer.read());
+        assert_eq!(
+            log.0.producer.read().client().fatal_error().unwrap().0,
+            RDKafkaErrorCode::OutOfOrderSequenceNumber
+        );
+        assert!(append(log).await.is_err());
+        let replaced = async {
+            while append(log).await.is_err() {
+                // Who is refused is refused at once.
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            reason = log.broken() => panic!("it goes on: {reason}"),
+            () = replaced => {}
+        }
+        assert!(append(log).await.unwrap() > first);
+        let gone = async {
+            while broken.strong_count() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(DRAIN, gone).await.expect("nothing of the old one is left");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn senders_of_a_node_whose_tail_does_not_come_are_told_in_time() {
+    let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
+    with_log(async |log| {
+        // The same topic, and a node that waits for less long.
+        let topics = Topics::new(log.0.topic.strip_suffix("chat.log.1").unwrap());
+        let pace = Pace { linger_ms: 0, timeout_ms: 1_000 };
+        let hasty = KafkaLog::new(&brokers, &topics, log.0.epoch, pace).unwrap();
+        let (room, user) = (1.try_into().unwrap(), 2.try_into().unwrap());
+        // It takes a while to be connected.
+        while append(&hasty).await.is_err() {}
+        let draft = Draft::message(room, user, Some("a".into()), None, "x");
+        let outcome = Log::Kafka(hasty).append_durably(draft.clone()).await;
+        assert_eq!(outcome, Err(AppendError::Unavailable));
+        // It is in the log all the same.
+        let records = log.stretch(room, Seq::ZERO, Seq::new(1, 9)).await.unwrap();
+        assert_eq!(records.last().expect("records").draft.body, draft.body);
+    })
+    .await;
+}
