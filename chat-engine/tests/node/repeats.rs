@@ -55,6 +55,7 @@ async fn another_node_knows_it_too(world: &World) {
     let mut client = world.connect(&anna).await;
     expected.push((client.post_as(room, "z", "끝").await, "끝"));
     follower.expect_only(&expected).await;
+    expect_rows(world, room, &expected).await;
 }
 
 async fn nodes_that_start_know_what_was_before(world: &World) {
