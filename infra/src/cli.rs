@@ -156,6 +156,15 @@ mod tests {
     }
 
     #[test]
+    fn an_epoch_has_a_partition_at_least() {
+        let bump = |arguments: &[&str]| {
+            Cli::try_parse_from(["moyiza", "log", "bump-epoch"].iter().chain(arguments)).is_ok()
+        };
+        assert!(bump(&[]) && bump(&["--partitions", "12"]) && bump(&["--lost"]));
+        assert!(!bump(&["--partitions", "0"]) && !bump(&["--partitions", "1025"]));
+    }
+
+    #[test]
     fn what_was_given_reaches_children_and_defaults_do_not() {
         let arguments =
             ["cluster", "--max-frame-bytes", "99", "--origins", "http://a,http://b", "--dir", "x"];

@@ -23,6 +23,7 @@ use rdkafka::{
     error::KafkaError,
     message::DeliveryResult,
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+    types::RDKafkaErrorCode,
     util::Timeout,
 };
 use shared::{RoomId, Seq, config::EngineSettings, names::Topics};
@@ -158,7 +159,9 @@ impl KafkaLog {
         let producer = self.0.producer.read().clone();
         if let Err((error, record)) = producer.send(record) {
             tracing::warn!(%error, "Kafka's producer takes no more records");
-            deliveries.window.failed(&record.delivery_opaque, &AppendError::Busy);
+            let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            let why = if is_full { AppendError::Busy } else { AppendError::Unavailable };
+            deliveries.window.failed(&record.delivery_opaque, &why);
         }
     }
 
