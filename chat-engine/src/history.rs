@@ -9,7 +9,7 @@ mod pages;
 mod positions;
 mod write;
 
-pub use pages::{Found, Page, Span, find, page};
+pub use pages::{Found, Page, Span, explain, find, page};
 use sqlx::PgPool;
 pub use write::{Stretch, write, write_many};
 

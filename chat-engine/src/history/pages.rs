@@ -115,6 +115,22 @@ pub async fn page(
     Ok(Page { records, stored })
 }
 
+/// How PostgreSQL makes such a page, with what it read for it: `explain (analyze, buffers, format json)`.
+pub async fn explain(
+    pool: &PgPool,
+    epoch: Epoch,
+    room: RoomId,
+    span: Span,
+    limit: u16,
+    events: bool,
+) -> sqlx::Result<serde_json::Value> {
+    let statement = statement(epoch, 0, room, span, limit, events);
+    let explain = format!("{INDEX_ONLY} explain (analyze, buffers, format json) {statement}");
+    let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(pool).await?;
+    let sqlx::types::Json(plan) = sqlx::Row::try_get(&row, 0)?;
+    Ok(plan)
+}
+
 impl Row {
     /// `None` for the row that carries the offset alone, and for kinds that a newer version wrote.
     fn into_record(self, room: RoomId) -> Option<Record> {

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use shared::testing;
-use sqlx::{Row as _, types::Json};
 
 use super::*;
 
@@ -48,10 +47,7 @@ fn scanned(plan: &Value) -> f64 {
 }
 
 async fn cost(pool: &PgPool, span: Span, events: bool) -> f64 {
-    let statement = statement(EPOCH, 0, 1.try_into().unwrap(), span, LIMIT, events);
-    let explain = format!("{INDEX_ONLY} explain (analyze, format json) {statement}");
-    let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(pool).await.unwrap();
-    let Json(plan): Json<Value> = row.get(0);
+    let plan = explain(pool, EPOCH, 1.try_into().unwrap(), span, LIMIT, events).await.unwrap();
     scanned(&plan[0]["Plan"])
 }
 
