@@ -24,5 +24,6 @@ pub use outlet::Outlet;
 pub use queue::{Mark, Outgoing};
 pub(crate) use rate::Rate;
 pub use registry::{ConnectionId, Registry};
+pub(crate) use requests::{DEFAULT_PAGE, MAX_PAGE, NEWEST};
 pub(crate) use session::{Upgraded, serve};
 pub(crate) use timers::Timers;

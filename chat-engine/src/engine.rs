@@ -125,6 +125,12 @@ impl Engine {
         let lags: Vec<_> = history.lags().into_iter().map(lag).collect();
         let help = "Records of the log that are not in PostgreSQL yet, by partition that this node writes.";
         metric("moyiza_history_lag_records", "gauge", help, &lags);
+        metric(
+            "moyiza_history_reads_total",
+            "counter",
+            "Pages of history that were read from the database.",
+            &plain(self.shards.history_reads()),
+        );
         self.timing.write(&mut out);
         out
     }

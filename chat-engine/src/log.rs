@@ -15,7 +15,8 @@ pub mod repeats;
 use std::sync::Arc;
 
 use rdkafka::error::KafkaError;
-use shared::{RoomId, Seq};
+use repeats::Key;
+use shared::{RoomId, Seq, UserId};
 
 use crate::record::{Draft, Record};
 
@@ -63,6 +64,16 @@ impl Log {
         match self {
             Self::Embedded(log) => log.append(draft, done),
             Self::Kafka(log) => log.append(&draft, done),
+        }
+    }
+
+    /// Whether this was sent already, within the time in which a repeat is one: then appending it again only says where
+    /// the first one is.
+    pub fn knows(&self, room: RoomId, sender: UserId, client_id: &str) -> bool {
+        let key = Key::sent(room, sender, client_id);
+        match self {
+            Self::Embedded(log) => log.knows(key),
+            Self::Kafka(log) => log.knows(room, key),
         }
     }
 

@@ -86,6 +86,18 @@ impl Memberships {
         Ok(self.is_known(room, user))
     }
 
+    /// Whether `user` may take back what others said: the owner and the hosts may.
+    pub async fn may_moderate(&self, room: RoomId, user: UserId) -> sqlx::Result<bool> {
+        let role: Option<String> = sqlx::query_scalar(
+            "select role from memberships where meetup_id = $1 and user_id = $2 and state = 'member'",
+        )
+        .bind(MeetupId::from(room))
+        .bind(user)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(role.is_some_and(|role| matches!(&*role, "owner" | "host")))
+    }
+
     /// An event says that `user` became a member, or ceased to be one. Rooms that nobody has asked for are not
     /// cached for it.
     pub fn apply(&self, room: RoomId, user: UserId, member: bool, version: i64) {

@@ -12,7 +12,7 @@
 mod replica;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,6 +27,9 @@ use crate::{
 
 /// How long changes of counts are collected into one frame.
 pub const MERGE_WINDOW: Duration = Duration::from_millis(100);
+
+/// How long subscribers wait for the room's positions before they are let in without counts.
+pub const COUNTS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One subscription of one connection, unique on its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +60,13 @@ pub enum Output {
     Reset(Vec<(Seq, u32)>),
     /// One subscriber gets these older records.
     History(SubscriberId, Vec<Counted>),
+    /// What was before those who are about to be added: records in order, each with the subscribers that get it. Grouped
+    /// by record, so that it is written once for all of them.
+    Past(Vec<(Counted, Vec<SubscriberId>)>),
+    /// These subscribers replace the counts they show.
+    ResetOf(Vec<SubscriberId>, Vec<(Seq, u32)>),
+    /// This subscriber is told whether it got everything that it had missed.
+    Recovered(SubscriberId, bool),
     /// From here on this subscriber is one of "every subscriber".
     Added(SubscriberId),
     /// Fetch the room's positions and answer with [`Room::snapshot`]; changes from now on go to
@@ -92,12 +102,23 @@ struct Reader {
     taken: Seq,
 }
 
+/// What a subscriber is sent before it is added: records in order, complete up to the head.
+#[derive(Clone, Debug)]
+pub enum Past {
+    /// As many older ones as it asked for.
+    History(Vec<Arc<Record>>),
+    /// Everything since it was here last.
+    Missed(Vec<Arc<Record>>),
+    /// As many older ones as it asked for, since it has missed more than is replayed.
+    Lost(Vec<Arc<Record>>),
+}
+
 /// A subscriber that is not one of the room's yet.
 #[derive(Debug)]
 struct Arrival {
     subscriber: Subscriber,
-    /// Its history, complete up to the head at which it arrived; `None` while that is being fetched.
-    history: Option<Vec<Arc<Record>>>,
+    /// Waits for [`Room::arrive`].
+    wants_past: bool,
 }
 
 /// The state of a room with subscribers on this node.
@@ -109,6 +130,10 @@ pub struct Room {
     replica: Option<Replica>,
     /// A snapshot is on its way; changes wait for it.
     fetching: bool,
+    /// Until when subscribers wait for the first replica.
+    patience: Option<Instant>,
+    /// The first replica takes too long: who comes is let in, and messages go out, without counts.
+    uncounted: bool,
     waiting_changes: Vec<Change>,
     arrivals: Vec<Arrival>,
     subscribers: HashMap<SubscriberId, Subscriber>,
@@ -125,6 +150,8 @@ impl Room {
             head,
             replica: None,
             fetching: false,
+            patience: None,
+            uncounted: false,
             waiting_changes: Vec::new(),
             arrivals: Vec::new(),
             subscribers: HashMap::new(),
@@ -154,9 +181,19 @@ impl Room {
         self.subscribers.is_empty() && self.arrivals.is_empty()
     }
 
+    /// Whether somebody who arrives is let in at once. Before that the room waits for its positions.
+    pub fn is_ready(&self) -> bool {
+        self.replica.is_some() || self.uncounted
+    }
+
     /// When [`flush_due`](Self::flush_due) is to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        self.pending_since.map(|since| since + MERGE_WINDOW)
+        self.pending_since.map(|since| since + MERGE_WINDOW).or(self.patience)
+    }
+
+    /// The next record of the log is one that nobody is to see.
+    pub fn pass(&mut self, seq: Seq) {
+        self.head = self.head.max(seq);
     }
 
     /// The next record of the log.
@@ -206,12 +243,17 @@ impl Room {
     /// The snapshot that was asked for.
     pub fn snapshot(&mut self, snapshot: Snapshot, now: Instant, out: &mut Vec<Output>) {
         self.fetching = false;
+        self.patience = None;
+        if std::mem::take(&mut self.uncounted) {
+            // Nobody may have listened when they entered.
+            self.reassert(out);
+        }
         if self.replica.as_ref().is_some_and(|replica| replica.version > snapshot.version) {
             return;
         }
-        let rebuilt = self.replica.is_some() && !self.subscribers.is_empty();
         let replica = Replica::new(snapshot);
-        if rebuilt {
+        // Whoever is here counts from something older, or has no counts at all.
+        if !self.subscribers.is_empty() {
             // What was pending is contained in the new counts.
             self.pending.clear();
             self.pending_since = None;
@@ -237,24 +279,71 @@ impl Room {
         out.extend(self.readers.keys().map(|user| Output::Enter(*user)));
     }
 
-    /// Somebody wants to follow the room. With `fetching_history` they wait for [`history`](Self::history).
-    pub fn subscribe(&mut self, subscriber: Subscriber, fetching_history: bool, out: &mut Vec<Output>) {
-        let history = (!fetching_history).then(Vec::new);
-        self.arrivals.push(Arrival { subscriber, history });
+    /// Somebody wants to follow the room. With `wants_past` they wait for [`arrive`](Self::arrive).
+    pub fn subscribe(
+        &mut self,
+        subscriber: Subscriber,
+        wants_past: bool,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        self.arrivals.push(Arrival { subscriber, wants_past });
         if self.replica.is_none() && !self.fetching {
             self.fetching = true;
+            self.patience = Some(now + COUNTS_PATIENCE);
             out.push(Output::FetchSnapshot);
         }
-        self.admit(out);
+        if self.is_ready() {
+            self.admit(out);
+        }
     }
 
-    /// Older records that were fetched for a subscriber, in order. For one that is arriving they are complete
-    /// up to the head as it is now, so that live records follow without a gap.
-    pub fn history(&mut self, to: SubscriberId, records: Vec<Arc<Record>>, out: &mut Vec<Output>) {
-        if let Some(arrival) = self.arrivals.iter_mut().find(|arrival| arrival.subscriber.id == to) {
-            arrival.history = Some(records);
-            self.admit(out);
-        } else if self.subscribers.contains_key(&to) {
+    /// What came before those who wait for it. To be called only when the room [is ready](Self::is_ready): they are
+    /// added at once, so that live records follow without a gap.
+    pub fn arrive(&mut self, pasts: Vec<(SubscriberId, Past)>, out: &mut Vec<Output>) {
+        // A pending change was made before they came: nobody may apply it to what is counted for them now.
+        self.flush(out);
+        let (mut records, mut added) = (BTreeMap::new(), Vec::new());
+        let mut missed_nothing = Vec::new();
+        for (id, past) in pasts {
+            let Some(at) = self.arrivals.iter().position(|arrival| arrival.subscriber.id == id) else {
+                continue;
+            };
+            added.push(self.arrivals.swap_remove(at).subscriber);
+            let past = match past {
+                Past::History(records) => records,
+                Past::Missed(records) => {
+                    missed_nothing.push(id);
+                    records
+                }
+                Past::Lost(records) => {
+                    out.push(Output::Recovered(id, false));
+                    records
+                }
+            };
+            for record in past {
+                let entry = records.entry(record.seq).or_insert_with(|| (self.count(&record), Vec::new()));
+                entry.1.push(id);
+            }
+        }
+        if !records.is_empty() {
+            out.push(Output::Past(records.into_values().collect()));
+        }
+        if !missed_nothing.is_empty() {
+            // They show messages that were counted long ago. Without a replica there is a reset when it comes.
+            if let Some(replica) = &self.replica {
+                out.push(Output::ResetOf(missed_nothing.clone(), replica.steps()));
+            }
+            out.extend(missed_nothing.into_iter().map(|id| Output::Recovered(id, true)));
+        }
+        for subscriber in added {
+            self.add(subscriber, out);
+        }
+    }
+
+    /// Older records that a subscriber asked for, in order.
+    pub fn history(&mut self, to: SubscriberId, records: &[Arc<Record>], out: &mut Vec<Output>) {
+        if self.subscribers.contains_key(&to) {
             self.flush(out);
             out.push(Output::History(to, records.iter().map(|record| self.count(record)).collect()));
         }
@@ -285,37 +374,41 @@ impl Room {
         all.filter(|subscriber| subscriber.user == user).map(|subscriber| subscriber.id).collect()
     }
 
-    /// Sends the collected changes if their time has come.
+    /// Sends the collected changes if their time has come, and lets in who has waited long enough for counts.
     pub fn flush_due(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.pending_since.is_some_and(|since| since + MERGE_WINDOW <= now) {
             self.flush(out);
+        }
+        if self.patience.is_some_and(|until| until <= now) {
+            self.patience = None;
+            self.uncounted = true;
+            self.admit(out);
         }
     }
 
-    /// Adds every arrival that lacks nothing.
+    /// Adds everybody who only waited for the room to be ready.
     fn admit(&mut self, out: &mut Vec<Output>) {
-        if self.replica.is_none() || self.arrivals.iter().all(|arrival| arrival.history.is_none()) {
+        if self.arrivals.iter().all(|arrival| arrival.wants_past) {
             return;
         }
         // A pending change was made before they came: nobody may apply it to what is counted for them now.
         self.flush(out);
-        let (ready, waiting) =
-            std::mem::take(&mut self.arrivals).into_iter().partition(|arrival| arrival.history.is_some());
+        let (waiting, ready) =
+            std::mem::take(&mut self.arrivals).into_iter().partition(|arrival| arrival.wants_past);
         self.arrivals = waiting;
-        for Arrival { subscriber, history } in ready {
-            let history = history.unwrap_or_default();
-            if !history.is_empty() {
-                let counted = history.iter().map(|record| self.count(record)).collect();
-                out.push(Output::History(subscriber.id, counted));
-            }
-            self.subscribers.insert(subscriber.id, subscriber);
-            out.push(Output::Added(subscriber.id));
-            if subscriber.reads {
-                let reader = self.readers.entry(subscriber.user).or_default();
-                reader.subscriptions += 1;
-                if reader.subscriptions == 1 {
-                    out.push(Output::Enter(subscriber.user));
-                }
+        for Arrival { subscriber, .. } in ready {
+            self.add(subscriber, out);
+        }
+    }
+
+    fn add(&mut self, subscriber: Subscriber, out: &mut Vec<Output>) {
+        self.subscribers.insert(subscriber.id, subscriber);
+        out.push(Output::Added(subscriber.id));
+        if subscriber.reads {
+            let reader = self.readers.entry(subscriber.user).or_default();
+            reader.subscriptions += 1;
+            if reader.subscriptions == 1 {
+                out.push(Output::Enter(subscriber.user));
             }
         }
     }

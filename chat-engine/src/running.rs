@@ -33,7 +33,7 @@ use crate::{
     membership::Memberships,
     record::Draft,
     server,
-    shard::Shards,
+    shard::{Shards, Tuning},
     timing::Timing,
     topics::{self, Topics, redis::RedisTopics},
 };
@@ -95,7 +95,7 @@ struct Setup {
     send_rate: Rate,
     max_connections_per_user: usize,
     door: Arc<Door>,
-    compress_from: usize,
+    tuning: Tuning,
 }
 
 /// Open files that are kept for other things than connections.
@@ -140,7 +140,13 @@ impl Setup {
             send_rate: Rate { per_second: limits.max_sends_per_second, burst: limits.max_send_burst },
             max_connections_per_user: unlimited_if_zero(per_user),
             door: Door::new(max_connections, unlimited_if_zero(limits.max_connections_per_address)),
-            compress_from: if settings.compression { settings.compress_from_bytes } else { usize::MAX },
+            tuning: Tuning {
+                compress_from: if settings.compression { settings.compress_from_bytes } else { usize::MAX },
+                tail_bytes: settings.tail_bytes,
+                max_replay: limits.max_replay,
+                // Frames are longer than their bodies, and live ones are to fit behind them.
+                max_sent: limits.max_queued_bytes / 2,
+            },
         })
     }
 }
@@ -163,8 +169,8 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     let memberships = Memberships::new(database.clone());
     let (stop, stopping) = watch::channel(false);
     let timing = Arc::new(Timing::default());
-    let local_topics = topics::Local::new(setup.compress_from);
-    let Setup { session, send_rate, max_connections_per_user, door, compress_from } = setup;
+    let local_topics = topics::Local::new(setup.tuning.compress_from);
+    let Setup { session, send_rate, max_connections_per_user, door, tuning } = setup;
     let engine = |access, log, remote_topics, caught_up| {
         Arc::new(Engine {
             settings: settings.clone(),
@@ -189,7 +195,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     let (engine, shard_tasks, backing) = match backend {
         Backend::Embedded { events } => {
             let (foundation, log) =
-                embedded::lay(&settings, &database, journal, &shards, receivers, compress_from).await?;
+                embedded::lay(&settings, &database, journal, &shards, receivers, tuning).await?;
             let access = Access::load(database).await?;
             let engine = engine(access, foundation.log, None, true);
             let running = embedded::Running::start(log, &engine, events);
@@ -201,8 +207,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
                 remote.with_context(|| format!("cannot use Redis at {redis_url} (MOYIZA_REDIS_URL)"))?;
             let addresses = cluster::Addresses { brokers, redis_url, prefix: common.prefix.clone() };
             let (foundation, ground) =
-                cluster::lay(addresses, &settings, &database, journal, &shards, receivers, compress_from)
-                    .await?;
+                cluster::lay(addresses, &settings, &database, journal, &shards, receivers, tuning).await?;
             // Behind the place from which events are read: what is revoked in between must not be missed.
             let access = Access::load(database).await?;
             let engine = engine(access, foundation.log, Some(remote), false);

@@ -1,5 +1,7 @@
 //! One port for WebSocket and plain HTTP.
 
+mod rooms;
+
 use std::{
     convert::Infallible,
     sync::{Arc, atomic::Ordering},
@@ -7,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::{Either, ready};
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
@@ -89,9 +92,15 @@ async fn serve_http(
         .max_buf_size(max_head);
     // hyper asks for one response after the other.
     let visitor = Mutex::new(Some(visitor));
-    let service = service_fn(move |request| {
-        let response = respond(&engine, &mut visitor.lock(), request);
-        async move { Ok::<_, Infallible>(response) }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (engine, room) = (engine.clone(), rooms::room_of(request.uri().path()));
+        let mut visitor = visitor.lock();
+        let response = match (room, visitor.as_ref().map(|visitor| &visitor.seat)) {
+            (Some(_), Some(Err(crowded))) => Either::Left(ready(turn_away(&engine, *crowded))),
+            (Some(room), _) => Either::Right(rooms::respond(engine, room, request)),
+            (None, _) => Either::Left(ready(respond(&engine, &mut visitor, request))),
+        };
+        async move { Ok::<_, Infallible>(response.await) }
     });
     let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::select! {
@@ -222,7 +231,6 @@ struct Agreed {
 
 /// What a handshake agrees on, or why there is none.
 fn check_handshake(engine: &Engine, headers: &HeaderMap, protocol: Protocol) -> Result<Agreed, Box<Reply>> {
-    let origins = &engine.settings.origins;
     let refuse = |status, reason| Err(Box::new(text(status, reason)));
     let any = |name, is: &dyn Fn(&str) -> bool| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
@@ -245,13 +253,8 @@ fn check_handshake(engine: &Engine, headers: &HeaderMap, protocol: Protocol) -> 
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return Err(Box::new(response));
     }
-    // Absent is not a browser. Clients that are not browsers send the engine's own, and a page that is served under
-    // the engine's own name is at home: neither is another site's.
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let known = origins.iter().any(|known| known == "*" || known.as_bytes() == origin);
-        if !known && !is_same_origin(origin, headers.get(header::HOST)) {
-            return refuse(StatusCode::FORBIDDEN, "this Origin is not allowed (MOYIZA_ORIGINS)\n");
-        }
+    if !is_allowed_origin(engine, headers) {
+        return refuse(StatusCode::FORBIDDEN, "this Origin is not allowed (MOYIZA_ORIGINS)\n");
     }
     let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
         return refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing\n");
@@ -282,6 +285,14 @@ fn check_handshake(engine: &Engine, headers: &HeaderMap, protocol: Protocol) -> 
         Ok(accept) => Ok(Agreed { accept, version, deflate }),
         Err(_) => refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not one\n"),
     }
+}
+
+/// Whether whoever asks is no page of another site. Absent is not a browser. Clients that are not browsers send the
+/// engine's own, and a page that is served under the engine's own name is at home.
+fn is_allowed_origin(engine: &Engine, headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let known = |known: &String| known == "*" || known.as_bytes() == origin;
+    engine.settings.origins.iter().any(known) || is_same_origin(origin, headers.get(header::HOST))
 }
 
 /// Whether a page of `origin` was fetched from where this request goes (RFC 6454 §5). The scheme's default port may

@@ -6,12 +6,19 @@
 //! the last was taken.
 
 mod outlet;
+mod page;
+mod reader;
 mod tail;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 pub use outlet::{Answer, Feed, RoomOutlet};
+pub use page::{MessagePage, Place};
+pub use reader::Unavailable;
 use shared::{RoomId, Seq, UserId};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -20,7 +27,8 @@ use tokio::{
 
 use crate::{
     connection::CloseReason,
-    log::{epoch::Epoch, partition_of},
+    history::Found,
+    log::{Log, epoch::Epoch, partition_of},
     reading::{Change, Reading},
     record::Record,
     room::{Subscriber, SubscriberId},
@@ -28,6 +36,37 @@ use crate::{
 
 /// Records that may wait for a shard.
 const RECORDS: usize = 4096;
+
+/// What shards are to keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Frames of fewer bytes are not compressed.
+    pub compress_from: usize,
+    /// Memory for the end of the log, of all shards together.
+    pub tail_bytes: usize,
+    /// Records that are replayed at most to who has missed them.
+    pub max_replay: u16,
+    /// Bytes of bodies that one client is sent at once at most: more would not fit its queue.
+    pub max_sent: usize,
+}
+
+/// What a subscriber wants to have before it follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Everything after this place.
+    pub after: Option<Seq>,
+    /// So many older records; with `after` only where that is too long ago.
+    pub history: u16,
+}
+
+/// A message that somebody wants to change or to answer.
+#[derive(Debug)]
+pub struct Target {
+    /// The message, if there is one.
+    pub found: Option<Found>,
+    /// The last thing that is known to have become of it.
+    pub change: Option<Arc<Record>>,
+}
 
 /// What a shard is told, besides records.
 pub enum Input {
@@ -39,8 +78,8 @@ pub enum Input {
         subscriber: Subscriber,
         /// Where its frames go.
         outlet: RoomOutlet,
-        /// How many older messages it wants first.
-        history: u16,
+        /// What it wants first.
+        wanted: Wanted,
         /// Dropped when the input is taken.
         taken: oneshot::Sender<()>,
     },
@@ -57,14 +96,34 @@ pub enum Input {
         room: RoomId,
         /// Who.
         id: SubscriberId,
-        /// Older than this.
-        before: Seq,
+        /// From where.
+        place: Place,
         /// How many at most.
         limit: u16,
         /// Given after the last frame.
         answer: Answer,
         /// Dropped when the input is taken.
         taken: oneshot::Sender<()>,
+    },
+    /// Somebody without a subscription wants older records.
+    Page {
+        /// The room.
+        room: RoomId,
+        /// From where.
+        place: Place,
+        /// How many at most.
+        limit: u16,
+        /// Who waits.
+        reply: oneshot::Sender<Result<MessagePage, Unavailable>>,
+    },
+    /// Somebody wants to know what has become of a message.
+    Find {
+        /// The room.
+        room: RoomId,
+        /// Which.
+        seq: Seq,
+        /// Who waits.
+        reply: oneshot::Sender<Result<Target, Unavailable>>,
     },
     /// Somebody may no longer follow the room: their subscriptions here end.
     Expel {
@@ -101,7 +160,14 @@ pub enum Input {
 
 /// The way to every shard.
 #[derive(Clone)]
-pub struct Shards(Arc<[Handle]>);
+pub struct Shards(Arc<Ways>);
+
+struct Ways {
+    handles: Vec<Handle>,
+    /// Where records are read back that neither memory nor database has.
+    log: Arc<OnceLock<Log>>,
+    reads: Arc<AtomicU64>,
+}
 
 struct Handle {
     inputs: mpsc::UnboundedSender<Input>,
@@ -121,14 +187,26 @@ impl Shards {
             handles.push(Handle { inputs, records });
             receivers.push((inputs_receiver, records_receiver));
         }
-        (Self(handles.into()), Receivers(receivers))
+        let ways = Ways { handles, log: Arc::default(), reads: Arc::default() };
+        (Self(Arc::new(ways)), Receivers(receivers))
+    }
+
+    /// Where records are that neither memory nor database has.
+    pub fn set_log(&self, log: Log) {
+        // Called once, by who starts the node.
+        let _ = self.0.log.set(log);
+    }
+
+    /// How often history was read from the database.
+    pub fn history_reads(&self) -> u64 {
+        self.0.reads.load(Ordering::Relaxed)
     }
 
     fn of(&self, room: RoomId) -> &Handle {
         // One for each core: far fewer than a u16 counts.
-        let shards = u16::try_from(self.0.len()).unwrap_or(u16::MAX);
+        let shards = u16::try_from(self.0.handles.len()).unwrap_or(u16::MAX);
         let shard = partition_of(room, shards);
-        &self.0[usize::from(shard)]
+        &self.0.handles[usize::from(shard)]
     }
 
     /// Hands an input to the shard of its room.
@@ -154,28 +232,28 @@ impl Shards {
 
     /// Rows of `partition` before this place are in the database.
     pub fn stored(&self, partition: u16, before: Seq) {
-        for handle in &*self.0 {
+        for handle in &self.0.handles {
             let _ = handle.inputs.send(Input::Stored { partition, before });
         }
     }
 
     /// Changes of positions may have been missed.
     pub fn resync(&self) {
-        for handle in &*self.0 {
+        for handle in &self.0.handles {
             let _ = handle.inputs.send(Input::Resync);
         }
     }
 
     /// The authority has forgotten who reads on this node.
     pub fn reassert(&self) {
-        for handle in &*self.0 {
+        for handle in &self.0.handles {
             let _ = handle.inputs.send(Input::Reassert);
         }
     }
 
     /// Ends every shard after what it has been sent.
     pub fn stop(&self) {
-        for handle in &*self.0 {
+        for handle in &self.0.handles {
             let _ = handle.inputs.send(Input::Stop);
         }
     }
@@ -190,18 +268,25 @@ impl Receivers {
         reading: &Reading,
         shards: &Shards,
         positions: &[Seq],
-        compress_from: usize,
+        mut tuning: Tuning,
     ) -> Vec<JoinHandle<()>> {
+        tuning.tail_bytes /= shards.0.handles.len().max(1);
         let start = |(handle, (inputs, records)): (&Handle, _)| {
-            let deps = worker::Deps {
+            let reader = reader::Reader {
                 pool: pool.clone(),
+                epoch,
+                log: shards.0.log.clone(),
+                reads: shards.0.reads.clone(),
+            };
+            let deps = worker::Deps {
+                reader,
                 epoch,
                 reading: reading.clone(),
                 answers: handle.inputs.clone(),
-                compress_from,
+                tuning,
             };
             tokio::spawn(worker::Worker::new(deps, positions.to_vec()).run(inputs, records))
         };
-        shards.0.iter().zip(self.0).map(start).collect()
+        shards.0.handles.iter().zip(self.0).map(start).collect()
     }
 }

@@ -21,7 +21,7 @@ use std::{
 use chat_engine::{
     reading::{Change, Effect, Incarnation, state::RoomState},
     record::{Draft, Record},
-    room::{Output, ReadRange, Room, Subscriber, SubscriberId},
+    room::{Output, Past, ReadRange, Room, Subscriber, SubscriberId},
 };
 use shared::{RoomId, Seq, UserId};
 
@@ -54,6 +54,26 @@ struct Tab {
     member: UserId,
     live: bool,
     shown: BTreeMap<Seq, i64>,
+    /// What it wants before it is live.
+    wants: Wants,
+    recovered: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    Nothing,
+    History(usize),
+    After(Seq),
+}
+
+/// What a message shows before anybody has counted.
+const UNCOUNTED: i64 = 0;
+
+/// What a tab showed when its connection was lost.
+struct Lost {
+    member: UserId,
+    shown: BTreeMap<Seq, i64>,
+    last: Seq,
 }
 
 impl Tab {
@@ -65,6 +85,11 @@ impl Tab {
                 *count += i64::from(change.by);
             }
         }
+    }
+
+    fn show(&mut self, record: &Record, unread: Option<u32>) {
+        let repeated = self.shown.insert(record.seq, unread.map_or(UNCOUNTED, i64::from));
+        assert!(!matches!(self.wants, Wants::After(_)) || repeated.is_none(), "{} came twice", record.seq);
     }
 
     fn reset(&mut self, steps: &[(Seq, u32)]) {
@@ -95,6 +120,7 @@ struct World {
     log: Vec<Arc<Record>>,
     told: usize,
     next_id: u64,
+    lost: Vec<Lost>,
     /// Below this every message counts as read by the member, whatever else happens.
     floors: HashMap<UserId, Seq>,
 }
@@ -118,6 +144,7 @@ impl World {
             log: Vec::new(),
             told: 0,
             next_id: 10,
+            lost: Vec::new(),
             floors: HashMap::new(),
         }
     }
@@ -135,15 +162,23 @@ impl World {
             let tabs = &mut self.nodes[n].tabs;
             let everybody = tabs.values_mut().filter(|tab| tab.live);
             match output {
-                Output::Record((record, unread)) => everybody.for_each(|tab| {
-                    tab.shown.insert(record.seq, i64::from(unread.unwrap()));
-                }),
+                Output::Record((record, unread)) => everybody.for_each(|tab| tab.show(&record, unread)),
                 Output::Read(changes) => everybody.for_each(|tab| tab.read(&changes)),
                 Output::Reset(steps) => everybody.for_each(|tab| tab.reset(&steps)),
                 Output::History(to, records) => {
                     let tab = tabs.get_mut(&to).unwrap();
-                    tab.shown.extend(records.iter().map(|(r, unread)| (r.seq, i64::from(unread.unwrap()))));
+                    let count = |unread: Option<u32>| unread.map_or(UNCOUNTED, i64::from);
+                    tab.shown.extend(records.iter().map(|(r, unread)| (r.seq, count(*unread))));
                 }
+                Output::Past(records) => {
+                    for ((record, unread), to) in records {
+                        to.iter().for_each(|id| tabs.get_mut(id).unwrap().show(&record, unread));
+                    }
+                }
+                Output::ResetOf(to, steps) => {
+                    to.iter().for_each(|id| tabs.get_mut(id).unwrap().reset(&steps))
+                }
+                Output::Recovered(id, recovered) => tabs.get_mut(&id).unwrap().recovered = recovered,
                 Output::Added(id) => tabs.get_mut(&id).unwrap().live = true,
                 Output::FetchSnapshot => self.nodes[n].fetching = true,
                 Output::Enter(member) => {
@@ -162,18 +197,60 @@ impl World {
     }
 
     fn subscribe(&mut self, n: usize) {
+        let wants = match self.dice.below(9) {
+            0 => Wants::Nothing,
+            history => Wants::History(history),
+        };
+        let tab =
+            Tab { member: self.dice.member(), live: false, shown: BTreeMap::new(), wants, recovered: false };
+        self.arrive(n, tab);
+    }
+
+    /// A tab that lost its connection comes back, perhaps to another node.
+    fn resume(&mut self, n: usize) {
+        if self.lost.is_empty() {
+            return;
+        }
+        let at = self.dice.below(self.lost.len());
+        let Lost { member, shown, last } = self.lost.swap_remove(at);
+        self.arrive(n, Tab { member, live: false, shown, wants: Wants::After(last), recovered: false });
+    }
+
+    fn arrive(&mut self, n: usize, tab: Tab) {
         let id = SubscriberId(self.next_id);
         self.next_id += 1;
-        let subscriber = Subscriber { id, user: self.dice.member(), reads: true };
-        let tab = Tab { member: subscriber.user, live: false, shown: BTreeMap::new() };
+        let subscriber = Subscriber { id, user: tab.member, reads: true };
+        let wants_past = tab.wants != Wants::Nothing;
         self.nodes[n].tabs.insert(id, tab);
         let mut out = Vec::new();
-        let history = self.dice.below(9);
-        self.nodes[n].room.subscribe(subscriber, history > 0, &mut out);
-        if history > 0 {
-            let records = self.records(n, history);
-            self.nodes[n].room.history(id, records, &mut out);
+        self.nodes[n].room.subscribe(subscriber, wants_past, self.now, &mut out);
+        self.carry_out(n, out);
+        if self.dice.below(2) == 0 {
+            self.let_in(n);
         }
+    }
+
+    /// What those who arrive at node `n` wait for has come.
+    fn let_in(&mut self, n: usize) {
+        if !self.nodes[n].room.is_ready() {
+            return;
+        }
+        let worked = self.log[..self.nodes[n].worked].to_vec();
+        let head = worked.last().map_or(Seq::ZERO, |record| record.seq);
+        let past = |tab: &Tab| match tab.wants {
+            Wants::Nothing => None,
+            Wants::History(count) => {
+                Some(Past::History(worked[worked.len().saturating_sub(count)..].to_vec()))
+            }
+            Wants::After(after) => (after <= head).then(|| {
+                let missed = worked.iter().filter(|record| record.seq > after);
+                Past::Missed(missed.cloned().collect())
+            }),
+        };
+        let arriving: BTreeMap<_, _> = self.nodes[n].tabs.iter().filter(|(_, tab)| !tab.live).collect();
+        let pasts = arriving.into_iter().filter_map(|(id, tab)| Some((*id, past(tab)?))).collect();
+        let mut out = Vec::new();
+        self.nodes[n].room.arrive(pasts, &mut out);
         self.carry_out(n, out);
     }
 
@@ -183,7 +260,7 @@ impl World {
         let Some(id) = live.into_iter().next() else { return };
         let (count, mut out) = (1 + self.dice.below(12), Vec::new());
         let records = self.records(n, count);
-        self.nodes[n].room.history(id, records, &mut out);
+        self.nodes[n].room.history(id, &records, &mut out);
         self.carry_out(n, out);
     }
 
@@ -196,7 +273,10 @@ impl World {
     fn unsubscribe(&mut self, n: usize) {
         let ids: BTreeSet<_> = self.nodes[n].tabs.keys().copied().collect();
         let Some(id) = ids.into_iter().nth(self.dice.below(self.nodes[n].tabs.len().max(1))) else { return };
-        self.nodes[n].tabs.remove(&id);
+        let last = self.nodes[n].room.head();
+        if let Some(Tab { member, live: true, shown, .. }) = self.nodes[n].tabs.remove(&id) {
+            self.lost.push(Lost { member, shown, last });
+        }
         let mut out = Vec::new();
         self.nodes[n].room.unsubscribe(id, None, &mut out);
         self.carry_out(n, out);
@@ -286,7 +366,9 @@ impl World {
     fn step(&mut self) {
         let n = self.dice.below(3);
         match self.dice.below(100) {
-            0..18 => self.subscribe(n),
+            0..9 => self.subscribe(n),
+            9..14 => self.resume(n),
+            14..18 => self.let_in(n),
             18..32 => self.unsubscribe(n),
             32..46 => self.send(),
             46..48 => self.die(n),
@@ -324,6 +406,12 @@ impl World {
         while self.nodes.iter().any(|node| node.fetching) {
             (0..3).for_each(|n| self.answer_snapshot(n));
         }
+        for n in 0..3 {
+            while self.nodes[n].worked < self.log.len() {
+                self.work_next(n);
+            }
+            self.let_in(n);
+        }
         while self.told < self.log.len() {
             self.tell_next();
         }
@@ -350,7 +438,13 @@ impl World {
     fn check_at_rest(&self) {
         let positions = self.authority.snapshot().positions;
         for (n, node) in self.nodes.iter().enumerate() {
-            for tab in node.tabs.values().filter(|tab| tab.live) {
+            for tab in node.tabs.values() {
+                assert!(tab.live, "somebody is not let in");
+                let resumed = matches!(tab.wants, Wants::After(_));
+                assert!(!resumed || tab.recovered, "a resume that is not told to be one");
+                let first = tab.shown.keys().next();
+                let since = first.map(|first| self.log.iter().filter(|record| record.seq >= *first).count());
+                assert!(!resumed || since.is_none_or(|since| since == tab.shown.len()), "a gap");
                 for (seq, shown) in &tab.shown {
                     let unread = positions.iter().filter(|(_, position)| position < seq).count() as i64;
                     assert_eq!(*shown, unread, "node {n}, {:?}, seq {seq}", tab.member);

@@ -2,17 +2,24 @@
 
 use std::sync::Arc;
 
-use shared::{RoomId, Seq};
+use shared::{RoomId, Seq, UserId};
 use stomp::{Ack, ByteString, Headers, Send, Subscribe, session::Violation};
 
-use crate::{record::Posted, shard::Feed};
+use crate::{
+    record::{Draft, Posted},
+    shard::{Feed, Place, Wanted},
+};
 
 /// The longest `client-id`, in bytes: a UUID has 36.
 const MAX_CLIENT_ID: usize = 64;
 /// The most messages of one page of history.
-const MAX_PAGE: u16 = 200;
+pub(crate) const MAX_PAGE: u16 = 200;
 /// The messages of a page when the client does not say.
-const DEFAULT_PAGE: u16 = 50;
+pub(crate) const DEFAULT_PAGE: u16 = 50;
+/// What a header with a place in the log holds.
+const SEQ: &str = "expected a seq";
+/// Behind every record.
+pub(crate) const NEWEST: Seq = Seq::new((1 << 13) - 1, (1 << 40) - 1);
 
 /// Why a request is refused. The ERROR's `message` is [`title`](Self::title), its body the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +46,12 @@ pub(super) enum Refusal {
     Empty,
     #[error("the message is {length} bytes long; {limit} are allowed")]
     TooLong { length: usize, limit: usize },
+    #[error("there is no message {seq} in room {room}")]
+    NoSuchMessage { room: RoomId, seq: Seq },
+    #[error("message {0} is somebody else's")]
+    NotYours(Seq),
+    #[error("message {0} is deleted")]
+    Deleted(Seq),
     #[error("{0}")]
     TryAgain(String),
 }
@@ -56,6 +69,9 @@ impl Refusal {
             Self::Header { .. } => "bad header",
             Self::Body(_) | Self::Empty => "bad body",
             Self::TooLong { .. } => "message too long",
+            Self::NoSuchMessage { .. } => "no such message",
+            Self::NotYours(_) => "not your message",
+            Self::Deleted(_) => "message deleted",
             Self::TryAgain(_) => "try again",
         }
     }
@@ -74,15 +90,12 @@ const TOKEN: &str = "/app/token";
 /// A SEND that is understood.
 #[derive(Debug)]
 pub(super) enum Sending {
-    Message {
-        room: RoomId,
-        client_id: Option<ByteString>,
-        content: String,
-    },
+    /// To a room's log.
+    Log(Post),
     History {
         room: RoomId,
         subscription: Option<ByteString>,
-        before: Seq,
+        place: Place,
         limit: u16,
     },
     /// To `/topic/{name}`, as it is.
@@ -91,13 +104,62 @@ pub(super) enum Sending {
     Token(Option<ByteString>),
 }
 
+/// What a room's log is to hold.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) room: RoomId,
+    pub(super) client_id: Option<ByteString>,
+    pub(super) what: What,
+}
+
+/// What somebody does.
+#[derive(Debug)]
+pub(super) enum What {
+    Say { reply_to: Option<Seq>, content: String },
+    Edit { target: Seq, content: String },
+    Delete { target: Seq },
+}
+
+impl Post {
+    /// The record, by `user` and now.
+    pub(super) fn draft(self, user: UserId) -> Draft {
+        let Self { room, client_id, what } = self;
+        match what {
+            What::Say { reply_to, content } => Draft::message(room, user, client_id, reply_to, &content),
+            What::Edit { target, content } => Draft::edited(room, user, target, client_id, &content),
+            What::Delete { target } => Draft::deleted(room, user, target, client_id),
+        }
+    }
+
+    fn parse(room: RoomId, verb: Verb, send: &Send, max_content: usize) -> Result<Self, Refusal> {
+        let headers = &send.headers;
+        let what = match verb {
+            Verb::Say => {
+                let reply_to = number(headers, "reply-to", SEQ, |text| text.parse().ok())?;
+                What::Say { reply_to, content: content(&send.body, max_content)? }
+            }
+            Verb::Edit => What::Edit { target: target(headers)?, content: content(&send.body, max_content)? },
+            Verb::Delete => What::Delete { target: target(headers)? },
+        };
+        Ok(Self { room, client_id: client_id(headers)?, what })
+    }
+}
+
+/// What a SEND to a room's log asks for.
+#[derive(Clone, Copy)]
+enum Verb {
+    Say,
+    Edit,
+    Delete,
+}
+
 /// A SUBSCRIBE that is understood.
 #[derive(Debug)]
 pub(super) enum Following {
     Room {
         room: RoomId,
         feed: Feed,
-        history: u16,
+        wanted: Wanted,
     },
     /// `/topic/{name}`; the whole destination.
     Topic(Arc<str>),
@@ -115,26 +177,20 @@ impl Sending {
             let of_body = || ByteString::try_from(send.body.clone()).ok().filter(|body| !body.is_empty());
             return Ok(Self::Token(stomp::access_token(&send.headers).or_else(of_body)));
         }
-        if let Some(room) = destination.strip_prefix("/app/chat/").and_then(|room| room.parse().ok()) {
-            let client_id = client_id(&send.headers)?;
-            let posted: Posted<'_> =
-                serde_json::from_slice(&send.body).map_err(|error| Refusal::Body(error.to_string()))?;
-            let content = posted.content.into_owned();
-            if content.trim().is_empty() {
-                return Err(Refusal::Empty);
+        let of = |prefix: &str| destination.strip_prefix(prefix).and_then(|room| room.parse().ok());
+        for (prefix, verb) in
+            [("/app/chat/", Verb::Say), ("/app/edit/", Verb::Edit), ("/app/delete/", Verb::Delete)]
+        {
+            if let Some(room) = of(prefix) {
+                return Post::parse(room, verb, &send, max_content).map(Self::Log);
             }
-            if content.len() > max_content {
-                return Err(Refusal::TooLong { length: content.len(), limit: max_content });
-            }
-            return Ok(Self::Message { room, client_id, content });
         }
-        if let Some(room) = destination.strip_prefix("/app/history/").and_then(|room| room.parse().ok()) {
-            let before = number(&send.headers, "before", "a seq", |text| text.parse().ok())?;
+        if let Some(room) = of("/app/history/") {
             let limit = number(&send.headers, "limit", &page_range(), page_size)?;
             return Ok(Self::History {
                 room,
                 subscription: send.headers.first("subscription").cloned(),
-                before: before.or_else(|| Seq::from_raw(i64::MAX)).unwrap_or_default(),
+                place: place(&send.headers)?,
                 limit: limit.unwrap_or(DEFAULT_PAGE),
             });
         }
@@ -144,7 +200,7 @@ impl Sending {
     /// The room whose members may do this.
     pub(super) const fn room(&self) -> Option<RoomId> {
         match self {
-            Self::Message { room, .. } | Self::History { room, .. } => Some(*room),
+            Self::Log(Post { room, .. }) | Self::History { room, .. } => Some(*room),
             Self::Topic(_) | Self::Token(_) => None,
         }
     }
@@ -172,16 +228,12 @@ impl Following {
             (None, None) => return Err(Refusal::Destination(destination.clone(), "SUBSCRIBE to")),
         };
         only_auto(subscribe, "a chat room")?;
-        if let Some(value) = subscribe.headers.first("after").cloned() {
-            // Not to be passed over in silence: the client would believe that it has missed nothing.
-            let expected = "resuming is not supported yet, ask for history".into();
-            return Err(Refusal::Header { header: "after", value, expected });
-        }
+        let after = number(&subscribe.headers, "after", SEQ, |text| text.parse().ok())?;
         let expected = format!("expected 0 to {MAX_PAGE}");
         let history = number(&subscribe.headers, "history", &expected, |text| {
             if text == "0" { Some(0) } else { page_size(text) }
         })?;
-        Ok(Self::Room { room, feed, history: history.unwrap_or(0) })
+        Ok(Self::Room { room, feed, wanted: Wanted { after, history: history.unwrap_or(0) } })
     }
 
     /// The room whose members may do this.
@@ -211,6 +263,42 @@ fn client_id(headers: &Headers) -> Result<Option<ByteString>, Refusal> {
         }),
         value => Ok(value.cloned()),
     }
+}
+
+/// The text of a message.
+fn content(body: &[u8], limit: usize) -> Result<String, Refusal> {
+    let posted: Posted<'_> =
+        serde_json::from_slice(body).map_err(|error| Refusal::Body(error.to_string()))?;
+    let content = posted.content.into_owned();
+    if content.trim().is_empty() {
+        return Err(Refusal::Empty);
+    }
+    if content.len() > limit {
+        return Err(Refusal::TooLong { length: content.len(), limit });
+    }
+    Ok(content)
+}
+
+/// The message that is changed.
+fn target(headers: &Headers) -> Result<Seq, Refusal> {
+    let missing = || Refusal::Header { header: "seq", value: ByteString::new(), expected: SEQ.to_owned() };
+    number(headers, "seq", SEQ, |text| text.parse().ok())?.ok_or_else(missing)
+}
+
+/// From where a page is: the newest without a header.
+fn place(headers: &Headers) -> Result<Place, Refusal> {
+    let places: [(&'static str, fn(Seq) -> Place); 3] =
+        [("before", Place::Before), ("after", Place::After), ("around", Place::Around)];
+    let mut found = None;
+    for (header, place) in places {
+        let Some(seq) = number(headers, header, SEQ, |text| text.parse().ok())? else { continue };
+        if found.replace(place(seq)).is_some() {
+            let value = headers.first(header).cloned().unwrap_or_default();
+            let expected = "one of before, after and around is allowed".to_owned();
+            return Err(Refusal::Header { header, value, expected });
+        }
+    }
+    Ok(found.unwrap_or(Place::Before(NEWEST)))
 }
 
 fn page_size(text: &str) -> Option<u16> {

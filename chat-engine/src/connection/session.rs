@@ -5,6 +5,7 @@
 //! being done. Nothing is awaited outside of it, so there is nothing to cancel.
 
 mod carry_out;
+mod checks;
 mod expulsion;
 mod identity;
 mod lifetime;
@@ -58,7 +59,7 @@ type Step = Pin<Box<dyn Future<Output = Stepped> + Send>>;
 enum Stepped {
     Authenticated(Result<Claims, AccessError>),
     TokenChecked(Result<Claims, AccessError>, Option<ByteString>),
-    MembersChecked(Asked, Result<(), Refusal>),
+    Checked(Asked, Result<(), Refusal>),
     Subscribed(Subscribe, Option<ByteString>, Result<(), TopicsError>),
     Taken,
 }
@@ -254,7 +255,7 @@ impl Connection {
                 }
                 (outcome.map_err(Into::into), receipt)
             }
-            Stepped::MembersChecked(asked, checked) => {
+            Stepped::Checked(asked, checked) => {
                 let receipt = asked.receipt();
                 (checked.and_then(|()| self.carry_out(asked, &mut batch)), receipt)
             }

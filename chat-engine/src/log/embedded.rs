@@ -11,6 +11,7 @@ mod recent;
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use shared::Seq;
 use sqlx::PgPool;
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     history,
     reading::Reading,
-    record::{Draft, Record},
+    record::{Draft, Record, now_ms},
     shard::Shards,
 };
 
@@ -42,6 +43,7 @@ pub struct EmbeddedLog {
     queue: mpsc::Sender<Entry>,
     /// How long a sender waits for a database that does not answer.
     patience: Duration,
+    repeats: Arc<Mutex<Repeats>>,
 }
 
 /// A record on its way.
@@ -57,15 +59,15 @@ pub struct Place {
     pub epoch: Epoch,
     /// The next offset.
     pub next: u64,
-    /// What of the last ten minutes is there.
-    repeats: Repeats,
+    /// What of the last ten minutes is there. Only the committer adds to it.
+    repeats: Arc<Mutex<Repeats>>,
 }
 
 impl Place {
     /// Finds it in the database.
     pub async fn find(pool: &PgPool, epoch: Epoch) -> sqlx::Result<Self> {
         let next = history::next_offset(pool, epoch, PARTITION).await?;
-        Ok(Self { epoch, next, repeats: recent::load(pool, epoch).await? })
+        Ok(Self { epoch, next, repeats: Arc::new(Mutex::new(recent::load(pool, epoch).await?)) })
     }
 }
 
@@ -98,8 +100,13 @@ impl EmbeddedLog {
         shards: Shards,
     ) -> (Self, JoinHandle<anyhow::Result<()>>) {
         let (sender, queue) = mpsc::channel(QUEUE);
+        let repeats = place.repeats.clone();
         let committer = Committer { pool, place, queue, held: Vec::new(), reading, shards };
-        (Self { queue: sender, patience }, tokio::spawn(committer.run()))
+        (Self { queue: sender, patience, repeats }, tokio::spawn(committer.run()))
+    }
+
+    pub(super) fn knows(&self, key: Key) -> bool {
+        self.repeats.lock().first(key, now_ms()).is_some()
     }
 
     pub(super) fn append(&self, draft: Draft, done: Completion) {
@@ -137,6 +144,7 @@ impl Committer {
     fn number(&mut self, entries: impl Iterator<Item = Entry>) -> (Vec<Arc<Record>>, Vec<Waiting>) {
         let (mut records, mut waiting) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         let Place { epoch, next, repeats } = &mut self.place;
+        let mut repeats = repeats.lock();
         for Entry { draft, done, deadline } in entries {
             let key = Key::of(&draft);
             let first = key.and_then(|key| repeats.first(key, draft.sent_at_ms));

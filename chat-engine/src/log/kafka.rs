@@ -165,6 +165,11 @@ impl KafkaLog {
         }
     }
 
+    pub(super) fn knows(&self, room: RoomId, key: Key) -> bool {
+        let partition = partition_of(room, self.0.epoch.partitions);
+        self.0.deliveries.window.knows(partition, key, now_ms())
+    }
+
     pub(super) async fn stretch(
         &self,
         room: RoomId,

@@ -14,7 +14,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use sha2::{Digest as _, Sha256};
-use shared::Seq;
+use shared::{RoomId, Seq, UserId};
 
 use crate::record::{Draft, RecordKind};
 
@@ -34,15 +34,24 @@ impl Key {
         let client_id = draft.client_id.as_deref()?;
         // The engine's own `event-…` must not be anybody's to take: who could, would leave unseen.
         let of_system = matches!(draft.kind, RecordKind::Joined | RecordKind::Left);
+        Some(Self::new(of_system, draft.room, draft.user, client_id))
+    }
+
+    /// The key of what a person sends.
+    pub fn sent(room: RoomId, sender: UserId, client_id: &str) -> Self {
+        Self::new(false, room, sender, client_id)
+    }
+
+    fn new(of_system: bool, room: RoomId, user: UserId, client_id: &str) -> Self {
         let hash = Sha256::new()
             .chain_update([u8::from(of_system)])
-            .chain_update(draft.user.get().to_le_bytes())
-            .chain_update(draft.room.get().to_le_bytes())
+            .chain_update(user.get().to_le_bytes())
+            .chain_update(room.get().to_le_bytes())
             .chain_update(client_id)
             .finalize();
         let mut key = [0; 16];
         key.copy_from_slice(&hash[..16]);
-        Some(Self(key))
+        Self(key)
     }
 }
 

@@ -89,6 +89,11 @@ impl Changes {
     }
 }
 
+/// Whether a message with this present body is deleted.
+pub fn is_deleted(message: &Record) -> bool {
+    object(&message.draft.body).is_some_and(|body| body.contains_key("deleted"))
+}
+
 /// The body of `message` after `change`; `None` where nothing changes: the message is gone already, or what is there
 /// is no JSON object.
 pub fn body_after(message: &Draft, change: &Draft) -> Option<Bytes> {

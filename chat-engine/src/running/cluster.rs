@@ -23,7 +23,7 @@ use crate::{
         kafka::{self, KafkaLog, tail},
     },
     reading::{Reading, redis::RedisReading},
-    shard::{Receivers, Shards},
+    shard::{Receivers, Shards, Tuning},
 };
 
 /// Where the node's servers are.
@@ -52,7 +52,7 @@ pub(super) async fn lay(
     journal: Journal,
     shards: &Shards,
     receivers: Receivers,
-    compress_from: usize,
+    tuning: Tuning,
 ) -> anyhow::Result<(Foundation, Ground)> {
     let Addresses { brokers, redis_url, prefix } = addresses;
     let topics = Topics::new(&*prefix);
@@ -74,7 +74,8 @@ pub(super) async fn lay(
     });
     let tail = tail.await??;
     let positions: Vec<_> = tail.from().iter().map(|from| epoch.before(*from)).collect();
-    let tasks = receivers.start(pool, epoch, &reading, shards, &positions, compress_from);
+    let tasks = receivers.start(pool, epoch, &reading, shards, &positions, tuning);
+    shards.set_log(Log::Kafka(log.clone()));
     let consumer = HistoryConsumer::join(&brokers, &topics, settings, pool.clone(), epoch, reading)?;
     let foundation = Foundation { log: Log::Kafka(log.clone()), shards: tasks };
     let (pool, shards) = (pool.clone(), shards.clone());

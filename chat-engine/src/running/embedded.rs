@@ -20,7 +20,7 @@ use crate::{
         epoch::{self, Epoch},
     },
     reading::{Reading, memory::MemoryReading},
-    shard::{Receivers, Shards},
+    shard::{Receivers, Shards, Tuning},
 };
 
 /// The log's committer: its end is the node's.
@@ -37,12 +37,12 @@ pub(super) async fn lay(
     journal: Journal,
     shards: &Shards,
     receivers: Receivers,
-    compress_from: usize,
+    tuning: Tuning,
 ) -> anyhow::Result<(Foundation, Committer)> {
     let epoch = epoch::current(pool, epoch::Backend::Embedded, 1).await?;
     let place = Place::find(pool, epoch).await?;
     let reading = Reading::Memory(MemoryReading::new(pool.clone(), journal, shards.clone()));
-    let tasks = receivers.start(pool, epoch, &reading, shards, &[epoch.before(place.next)], compress_from);
+    let tasks = receivers.start(pool, epoch, &reading, shards, &[epoch.before(place.next)], tuning);
     let patience = Duration::from_millis(settings.log_timeout_ms.into());
     let (log, task) = EmbeddedLog::start(pool.clone(), place, patience, reading, shards.clone());
     let committer = Committer { pool: pool.clone(), epoch, task };

@@ -6,6 +6,7 @@ use serde::Serialize;
 use shared::{RoomId, Seq};
 use stomp::ByteString;
 
+use super::Unavailable;
 use crate::{
     connection::{Batch, Mark, Message, Outbox, Outlet, Owed, frames},
     room::{Counted, ReadRange},
@@ -41,15 +42,22 @@ pub struct RoomOutlet {
 }
 
 /// What a client waits for: a RECEIPT, if it asked for one, and in any case that its request is done.
-#[derive(Debug)]
 pub struct Answer {
     /// The RECEIPT's id.
     pub receipt: Option<ByteString>,
+    /// Tells the client why it cannot be done.
+    pub refuse: Box<dyn FnOnce(Unavailable) + Send>,
     /// Dropped when everything is queued.
     pub owed: Owed,
 }
 
 impl Answer {
+    /// Says that the request cannot be done.
+    pub(super) fn refuse(self) {
+        (self.refuse)(Unavailable);
+        drop(self.owed);
+    }
+
     /// Says that the request is done.
     pub(super) fn give(self, outbox: &Arc<Outbox>, batch: &mut Batch) {
         if let Some(receipt) = self.receipt {
@@ -103,6 +111,13 @@ pub(super) fn with_record_headers<R>(
     headers.extend(unread.as_deref().map(|unread| ("unread", unread)));
     headers.extend(history.then_some(("history", "true")));
     write(&seq, &headers, &record.draft.body)
+}
+
+/// The body of a `recovered` event.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "recovered")]
+pub(super) struct RecoveredBody {
+    pub(super) recovered: bool,
 }
 
 /// The body of a `read` event.

@@ -1,126 +1,255 @@
-//! The records that this node has worked through and that PostgreSQL may not have yet. With the rows before
-//! them they make a page of history without a gap.
+//! The end of the log in memory: every record that this shard has worked through, as it reads by now, for as long as
+//! there is room. Pages of history and resuming clients are served from here first; for what is older there are rows.
+//!
+//! Records leave in the order of their partition, so one place for each partition says from where on memory is complete:
+//! its **floor**. What the database has leaves first. A room whose older rows are being read is *held*: nothing of it
+//! leaves, and what was read is put before what is there, so that whoever comes next needs no database.
+
+mod room;
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
+use room::RoomTail;
 use shared::{RoomId, Seq};
 
-use crate::{history::Page, record::Record};
+use crate::{
+    log::partition_of,
+    record::{Record, RecordKind},
+};
 
-/// The end of the log, by room.
-#[derive(Debug, Default)]
-pub(super) struct Tail {
-    rooms: HashMap<RoomId, RoomTail>,
+/// What a record takes besides its texts: itself, its counts, its places in two queues.
+const OVERHEAD: usize = size_of::<Record>() + 64;
+
+/// The memory that a record takes.
+fn size(record: &Record) -> usize {
+    OVERHEAD + record.draft.body.len() + record.draft.client_id.as_ref().map_or(0, |id| id.len())
 }
 
-#[derive(Debug, Default)]
-struct RoomTail {
-    records: VecDeque<Arc<Record>>,
-    /// Pages on their way. They may have been read before the rows that are stored by now: nothing is dropped.
-    pages: u32,
+/// The end of the log, by room.
+#[derive(Debug)]
+pub(super) struct Tail {
+    partitions: Vec<Partition>,
+    rooms: HashMap<RoomId, RoomTail>,
+    /// Rooms with records that were read from the database, by the time of the reading.
+    read: VecDeque<(u64, RoomId)>,
+    /// Numbers what comes in: the older goes first.
+    tickets: u64,
+    bytes: usize,
+    budget: usize,
+}
+
+#[derive(Debug)]
+struct Partition {
+    /// What came from the log and has not left.
+    order: VecDeque<(u64, RoomId, Seq)>,
+    /// Everything after this place is in memory.
+    floor: Seq,
+    /// Everything before this place is in the database.
+    stored: Seq,
+}
+
+/// What is to leave next.
+enum Victim {
+    Oldest(usize),
+    Read,
 }
 
 impl Tail {
-    pub(super) fn push(&mut self, record: &Arc<Record>) {
-        self.rooms.entry(record.draft.room).or_default().records.push_back(record.clone());
+    /// An empty memory of at most `budget` bytes. Records will come from behind `positions`, one for each partition.
+    pub(super) fn new(positions: &[Seq], budget: usize) -> Self {
+        let partition = |floor: &Seq| Partition { order: VecDeque::new(), floor: *floor, stored: Seq::ZERO };
+        Self {
+            partitions: positions.iter().map(partition).collect(),
+            rooms: HashMap::new(),
+            read: VecDeque::new(),
+            tickets: 0,
+            bytes: 0,
+            budget,
+        }
     }
 
-    /// A page of `room` is being read.
+    fn partition(&self, room: RoomId) -> usize {
+        // There are at most 1,024.
+        partition_of(room, u16::try_from(self.partitions.len()).unwrap_or(u16::MAX)).into()
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+
+    /// Takes the next record. `false` for an edit that says nothing, since its message is deleted: nobody is to see it.
+    pub(super) fn push(&mut self, record: &Arc<Record>) -> bool {
+        let (room, at) = (record.draft.room, self.partition(record.draft.room));
+        if record.seq <= self.partitions[at].floor {
+            // Rows from before the memory begins: only its last places matter to who follows live.
+            return true;
+        }
+        let ticket = self.ticket();
+        let tail = self.rooms.entry(room).or_default();
+        let before = tail.bytes;
+        let shown = tail.push(record);
+        self.bytes = self.bytes + tail.bytes - before;
+        self.partitions[at].order.push_back((ticket, room, record.seq));
+        self.trim();
+        shown
+    }
+
+    /// From where on the memory of a room is complete: everything after this place is here.
+    pub(super) fn floor(&self, room: RoomId) -> Seq {
+        let floor = self.partitions[self.partition(room)].floor;
+        self.rooms.get(&room).and_then(|tail| tail.low).unwrap_or(floor)
+    }
+
+    /// Rows of `partition` before this place are in the database.
+    pub(super) fn stored(&mut self, partition: u16, before: Seq) {
+        if let Some(partition) = self.partitions.get_mut(usize::from(partition)) {
+            partition.stored = partition.stored.max(before);
+        }
+        self.trim();
+    }
+
+    /// Rows of `room` are being read: its floor stays where it is until [`release`](Self::release).
     pub(super) fn hold(&mut self, room: RoomId) {
-        self.rooms.entry(room).or_default().pages += 1;
+        let floor = self.floor(room);
+        let tail = self.rooms.entry(room).or_default();
+        tail.holds += 1;
+        tail.low = Some(floor);
     }
 
-    /// The page of `room` has come, or never will.
+    /// The rows of `room` have come, or never will.
     pub(super) fn release(&mut self, room: RoomId) {
-        if let Some(tail) = self.rooms.get_mut(&room) {
-            tail.pages = tail.pages.saturating_sub(1);
+        let floor = self.partitions[self.partition(room)].floor;
+        let ticket = self.ticket();
+        let Some(tail) = self.rooms.get_mut(&room) else { return };
+        tail.holds = tail.holds.saturating_sub(1);
+        if tail.holds > 0 {
+            return;
+        }
+        if tail.first().is_some_and(|first| first <= floor) {
+            tail.queued = ticket;
+            self.read.push_back((ticket, room));
+        } else {
+            tail.low = None;
+            if tail.is_empty() {
+                self.rooms.remove(&room);
+            }
+        }
+        self.trim();
+    }
+
+    /// Puts rows before what is here of a held room: all that there are after `low`, with present bodies as of the place
+    /// before which `applied` says that changes are in them.
+    pub(super) fn extend(&mut self, room: RoomId, rows: Vec<Arc<Record>>, applied: Seq, low: Seq) {
+        let Some(tail) = self.rooms.get_mut(&room) else { return };
+        let before = tail.bytes;
+        tail.extend(rows, applied, low);
+        self.bytes = self.bytes + tail.bytes - before;
+    }
+
+    /// At most `limit` records after a place, as a replay repeats them. The place is not below the floor.
+    pub(super) fn missed(&self, room: RoomId, after: Seq, limit: usize) -> Vec<Arc<Record>> {
+        let Some(tail) = self.rooms.get(&room) else { return Vec::new() };
+        tail.after(after).filter(|record| !record.draft.body.is_empty()).take(limit).cloned().collect()
+    }
+
+    /// The last `limit` records before a place, as a page shows them: fewer if memory has no more.
+    pub(super) fn shown_before(&self, room: RoomId, before: Seq, limit: usize) -> Vec<Arc<Record>> {
+        let Some(tail) = self.rooms.get(&room) else { return Vec::new() };
+        let mut page: Vec<_> = tail.before(before).filter(is_shown).take(limit).cloned().collect();
+        page.reverse();
+        page
+    }
+
+    /// The first `limit` records after a place, as a page shows them.
+    pub(super) fn shown_after(&self, room: RoomId, after: Seq, limit: usize) -> Vec<Arc<Record>> {
+        let Some(tail) = self.rooms.get(&room) else { return Vec::new() };
+        tail.after(after).filter(is_shown).take(limit).cloned().collect()
+    }
+
+    /// The edits and deletions from a place on.
+    pub(super) fn changes_from(&self, room: RoomId, from: Seq) -> Vec<Arc<Record>> {
+        self.rooms.get(&room).map(|tail| tail.changes_from(from)).unwrap_or_default()
+    }
+
+    /// A record that is here.
+    pub(super) fn find(&self, room: RoomId, seq: Seq) -> Option<&Arc<Record>> {
+        self.rooms.get(&room)?.find(seq)
+    }
+
+    /// The edit or deletion here that counts for a message.
+    pub(super) fn change_of(&self, room: RoomId, message: Seq) -> Option<&Arc<Record>> {
+        self.rooms.get(&room)?.change_of(message)
+    }
+
+    fn trim(&mut self) {
+        while self.bytes > self.budget
+            && let Some(victim) = self.victim()
+        {
+            match victim {
+                Victim::Oldest(at) => self.drop_oldest(at),
+                Victim::Read => self.drop_read(),
+            }
         }
     }
 
-    /// Drops what is in the database: records before `stored`, in rooms of the partition that `belongs` knows.
-    pub(super) fn trim(&mut self, stored: Seq, belongs: impl Fn(RoomId) -> bool) {
-        self.rooms.retain(|room, tail| {
-            if tail.pages > 0 || !belongs(*room) {
-                return true;
-            }
-            while tail.records.front().is_some_and(|record| record.seq < stored) {
-                tail.records.pop_front();
-            }
-            !tail.records.is_empty()
+    /// The oldest of what the database has; if there is none, the oldest of all.
+    fn victim(&self) -> Option<Victim> {
+        let read = self.read.front().map(|(ticket, _)| (*ticket, Victim::Read));
+        let fronts = || {
+            let partitions = self.partitions.iter().enumerate();
+            partitions.filter_map(|(at, partition)| {
+                let (ticket, _, seq) = partition.order.front()?;
+                Some((*ticket, *seq < partition.stored, Victim::Oldest(at)))
+            })
+        };
+        let stored = fronts().filter(|(_, stored, _)| *stored).map(|(ticket, _, victim)| (ticket, victim));
+        let oldest = stored.chain(read).min_by_key(|(ticket, _)| *ticket);
+        let oldest = oldest.or_else(|| {
+            fronts().map(|(ticket, _, victim)| (ticket, victim)).min_by_key(|(ticket, _)| *ticket)
         });
+        oldest.map(|(_, victim)| victim)
     }
 
-    /// The last `limit` records of `room` before `before` and up to `head`: the rows of `page`, and behind them
-    /// what the database did not have when they were read.
-    pub(super) fn complete(
-        &self,
-        room: RoomId,
-        page: Page,
-        before: Seq,
-        head: Seq,
-        limit: usize,
-    ) -> Vec<Arc<Record>> {
-        let wanted = |record: &&Arc<Record>| record.seq < before && record.seq <= head;
-        let mut records = page.records;
-        records.retain(|record| wanted(&record));
-        if let Some(tail) = self.rooms.get(&room) {
-            let behind = tail.records.iter().filter(|record| record.seq >= page.stored);
-            records.extend(behind.filter(wanted).cloned());
+    fn drop_oldest(&mut self, at: usize) {
+        let Some((_, room, seq)) = self.partitions[at].order.pop_front() else { return };
+        self.partitions[at].floor = seq;
+        // What is held, or stands behind what was read, leaves with that.
+        if self.rooms.get(&room).is_some_and(|tail| tail.low.is_none()) {
+            self.drop_up_to(room, seq);
         }
-        records.drain(..records.len().saturating_sub(limit));
-        records
     }
+
+    fn drop_read(&mut self) {
+        let Some((ticket, room)) = self.read.pop_front() else { return };
+        let floor = self.partitions[self.partition(room)].floor;
+        let Some(tail) = self.rooms.get_mut(&room) else { return };
+        // A held room is queued again when it is released; one that was read again stands further behind.
+        if tail.holds > 0 || tail.queued != ticket {
+            return;
+        }
+        tail.low = None;
+        self.drop_up_to(room, floor);
+    }
+
+    fn drop_up_to(&mut self, room: RoomId, seq: Seq) {
+        let Some(tail) = self.rooms.get_mut(&room) else { return };
+        let before = tail.bytes;
+        tail.drop_up_to(seq);
+        self.bytes = self.bytes + tail.bytes - before;
+        if tail.is_empty() && tail.holds == 0 {
+            self.rooms.remove(&room);
+        }
+    }
+}
+
+/// Whether a page shows it.
+pub(super) fn is_shown(record: &&Arc<Record>) -> bool {
+    !matches!(record.draft.kind, RecordKind::Edited | RecordKind::Deleted)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::Draft;
-
-    fn record(seq: i64) -> Arc<Record> {
-        let draft = Draft::message(room(), 1.try_into().unwrap(), None, None, "x");
-        Arc::new(Record { seq: Seq::from_raw(seq).unwrap(), draft })
-    }
-
-    fn room() -> RoomId {
-        1.try_into().unwrap()
-    }
-
-    fn seq(raw: i64) -> Seq {
-        Seq::from_raw(raw).unwrap()
-    }
-
-    fn seqs(records: &[Arc<Record>]) -> Vec<i64> {
-        records.iter().map(|record| record.seq.get()).collect()
-    }
-
-    #[test]
-    fn rows_and_tail_meet_without_gap_or_repeat() {
-        let mut tail = Tail::default();
-        (3..=9).for_each(|n| tail.push(&record(n)));
-        let page = || Page { records: (1..=5).map(record).collect(), stored: seq(6) };
-        let complete =
-            |before, head, limit| seqs(&tail.complete(room(), page(), seq(before), seq(head), limit));
-        assert_eq!(complete(100, 9, 100), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        assert_eq!(complete(100, 9, 3), [7, 8, 9]);
-        assert_eq!(complete(8, 9, 3), [5, 6, 7]);
-        // Not yet worked through here: it will come live.
-        assert_eq!(complete(100, 7, 2), [6, 7]);
-    }
-
-    #[test]
-    fn nothing_is_dropped_while_a_page_is_read() {
-        let mut tail = Tail::default();
-        (1..=3).for_each(|n| tail.push(&record(n)));
-        tail.hold(room());
-        tail.trim(seq(3), |_| true);
-        let empty = || Page { records: Vec::new(), stored: seq(1) };
-        assert_eq!(seqs(&tail.complete(room(), empty(), seq(9), seq(9), 9)), [1, 2, 3]);
-        tail.release(room());
-        tail.trim(seq(3), |_| true);
-        assert_eq!(seqs(&tail.complete(room(), empty(), seq(9), seq(9), 9)), [3]);
-    }
-}
+mod tests;

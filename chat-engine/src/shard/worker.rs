@@ -1,33 +1,35 @@
 //! A shard's task: feeds its rooms and carries out what they ask for.
 
+mod arrivals;
+mod carry_out;
 mod leaving;
+mod pages;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
+use arrivals::Arriving;
 use shared::{RoomId, Seq};
-use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use super::{
-    Answer, Input, RoomOutlet,
-    outlet::{Destinations, ReadBody, RoomMessage, with_record_headers},
+    Input, RoomOutlet, Target, Tuning, Unavailable, Wanted,
+    outlet::Destinations,
+    reader::{Reader, Rows},
     tail::Tail,
 };
 use crate::{
-    connection::{Batch, CloseReason},
-    history::{self, Page, Span},
+    connection::Batch,
+    history::Found,
     log::{epoch::Epoch, partition_of},
     reading::{Reading, Snapshot},
     record::Record,
-    room::{Output, Room, SubscriberId},
+    room::{Output, Room, Subscriber, SubscriberId},
 };
-
-/// Between two attempts to fetch a room's positions.
-const SNAPSHOT_RETRY: Duration = Duration::from_millis(200);
 
 /// Records and inputs that are worked through before their frames are written, at most.
 const BATCH: usize = 64;
@@ -40,26 +42,19 @@ pub struct Fetched {
 
 enum FetchedContent {
     Snapshot(Snapshot),
-    Page { question: PageQuestion, page: sqlx::Result<Page> },
-}
-
-/// Whose history is being read, and which.
-struct PageQuestion {
-    subscriber: SubscriberId,
-    before: Seq,
-    limit: u16,
-    /// Nobody is answered for the history that a SUBSCRIBE asks for: it is answered when it has been added.
-    answer: Option<Answer>,
+    /// Rows below the memory, for those who arrive.
+    Older(Result<Rows, Unavailable>),
+    Page(pages::Asked, Result<(Option<Rows>, Option<Rows>), Unavailable>),
+    Found(pages::Lookup, Result<Option<Found>, Unavailable>),
 }
 
 /// What a shard works with.
 pub(super) struct Deps {
-    pub(super) pool: PgPool,
+    pub(super) reader: Reader,
     pub(super) epoch: Epoch,
     pub(super) reading: Reading,
     pub(super) answers: mpsc::UnboundedSender<Input>,
-    /// Frames of fewer bytes are not compressed.
-    pub(super) compress_from: usize,
+    pub(super) tuning: Tuning,
 }
 
 /// A room and where its subscribers' frames go.
@@ -68,11 +63,15 @@ struct Open {
     destinations: Destinations,
     /// Those that the room has added.
     outlets: HashMap<SubscriberId, RoomOutlet>,
-    arriving: HashMap<SubscriberId, RoomOutlet>,
+    arriving: HashMap<SubscriberId, Arriving>,
+    /// The first place that somebody who arrives has seen elsewhere and this node has not.
+    awaited: Option<Seq>,
     /// What arriving subscribers ask for already: it comes behind what they are sent as they are added.
-    later: Vec<PageQuestion>,
+    later: Vec<(SubscriberId, pages::Asked)>,
     /// Numbers the events that have no seq.
     events: u64,
+    /// Gone with the room: nobody waits for its positions any more.
+    needed: Arc<()>,
 }
 
 pub(super) struct Worker {
@@ -81,8 +80,12 @@ pub(super) struct Worker {
     /// The last place in each partition that this shard has seen: the head of rooms it opens.
     positions: Vec<Seq>,
     tail: Tail,
-    /// Rooms with changes to send, in the order of their time: every room waits equally long.
-    flushes: VecDeque<(Instant, RoomId)>,
+    /// Rooms whose older rows are being read for those who arrive.
+    reaching: HashSet<RoomId>,
+    /// Messages that are asked about and that this node has not seen yet.
+    lookups: Vec<pages::Lookup>,
+    /// When to look at which room. One that needs it no more is looked at in vain.
+    timers: BinaryHeap<Reverse<(Instant, RoomId)>>,
     out: Vec<Output>,
     /// Connections that have frames to write.
     batch: Batch,
@@ -90,12 +93,15 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(deps: Deps, positions: Vec<Seq>) -> Self {
+        let tail = Tail::new(&positions, deps.tuning.tail_bytes);
         Self {
             deps,
             rooms: HashMap::new(),
             positions,
-            tail: Tail::default(),
-            flushes: VecDeque::new(),
+            tail,
+            reaching: HashSet::new(),
+            lookups: Vec::new(),
+            timers: BinaryHeap::new(),
             out: Vec::new(),
             batch: Batch::default(),
         }
@@ -107,9 +113,9 @@ impl Worker {
         mut records: mpsc::Receiver<Arc<Record>>,
     ) {
         loop {
-            let flush = self.flushes.front().map(|(due, _)| *due);
-            let flush_due = async {
-                match flush {
+            let next = self.timers.peek().map(|Reverse((due, _))| *due);
+            let timer = async {
+                match next {
                     Some(due) => tokio::time::sleep_until(due.into()).await,
                     None => std::future::pending().await,
                 }
@@ -121,7 +127,7 @@ impl Worker {
                     Some(input) => self.input(input),
                 },
                 Some(record) = records.recv() => self.record(&record),
-                () = flush_due => self.flush(),
+                () = timer => self.look(),
             }
             // What is there already is worked through first: its frames leave in the same writes.
             for _ in 1..BATCH {
@@ -143,68 +149,96 @@ impl Worker {
         }
     }
 
-    fn partition(&self, room: RoomId) -> u16 {
-        partition_of(room, self.deps.epoch.partitions)
+    fn partition(&self, room: RoomId) -> usize {
+        partition_of(room, self.deps.epoch.partitions).into()
     }
 
     fn record(&mut self, record: &Arc<Record>) {
-        let room = record.draft.room;
-        let partition = self.partition(room);
-        self.positions[usize::from(partition)] = record.seq;
-        self.tail.push(record);
-        self.with_room(room, |room, out| room.record(record, Instant::now(), out));
+        let (room, seq) = (record.draft.room, record.seq);
+        let position = self.partition(room);
+        // A reading that begins further back than this one did brings nothing new.
+        self.positions[position] = self.positions[position].max(seq);
+        if self.tail.push(record) {
+            self.with_room(room, |room, out| room.record(record, Instant::now(), out));
+        } else {
+            self.with_room(room, |room, _| room.pass(seq));
+        }
+        if self.rooms.get(&room).is_some_and(|open| open.awaited.is_some_and(|awaited| awaited <= seq)) {
+            self.advance(room, None);
+        }
+        if !self.lookups.is_empty() {
+            self.look_up(room, Instant::now());
+        }
     }
 
     fn input(&mut self, input: Input) {
         match input {
-            Input::Subscribe { room, subscriber, outlet, history, taken } => {
+            Input::Subscribe { room, subscriber, outlet, wanted, taken } => {
                 drop(taken);
-                let id = subscriber.id;
-                let head = self.positions[usize::from(self.partition(room))];
-                let open = self.rooms.entry(room).or_insert_with(|| Open {
-                    room: Room::new(room, head),
-                    destinations: Destinations::new(room),
-                    outlets: HashMap::new(),
-                    arriving: HashMap::new(),
-                    later: Vec::new(),
-                    events: 0,
-                });
-                open.arriving.insert(id, outlet);
-                self.with_room(room, |room, out| room.subscribe(subscriber, history > 0, out));
-                if history > 0 {
-                    let before = Seq::from_raw(i64::MAX).unwrap_or_default();
-                    self.read_page(
-                        room,
-                        PageQuestion { subscriber: id, before, limit: history, answer: None },
-                    );
-                }
+                self.subscribe(room, subscriber, outlet, wanted);
             }
             Input::Unsubscribe { room, id } => drop(self.unsubscribe(room, id)),
-            Input::History { room, id, before, limit, answer, taken } => {
+            Input::History { room, id, place, limit, answer, taken } => {
                 drop(taken);
-                let question = PageQuestion { subscriber: id, before, limit, answer: Some(answer) };
+                let asked = pages::Asked::by_subscriber(id, place, limit, answer);
                 match self.rooms.get_mut(&room) {
-                    Some(open) if open.arriving.contains_key(&id) => open.later.push(question),
-                    _ => self.read_page(room, question),
+                    Some(open) if open.arriving.contains_key(&id) => open.later.push((id, asked)),
+                    _ => self.read_page(room, asked),
                 }
             }
+            Input::Page { room, place, limit, reply } => {
+                self.read_page(room, pages::Asked::by_stranger(place, limit, reply));
+            }
+            Input::Find { room, seq, reply } => self.find(room, seq, reply),
             Input::Expel { room, user, reason } => self.expel(room, user, reason),
             Input::Change { room, change } => {
                 self.with_room(room, |room, out| room.change(change, Instant::now(), out));
             }
-            Input::Stored { partition, before } => {
-                let partitions = self.deps.epoch.partitions;
-                self.tail.trim(before, |room| partition_of(room, partitions) == partition);
-            }
-            Input::Answer(Fetched { room, content: FetchedContent::Snapshot(snapshot) }) => {
-                self.with_room(room, |room, out| room.snapshot(snapshot, Instant::now(), out));
-            }
-            Input::Answer(Fetched { room, content: FetchedContent::Page { question, page } }) => {
-                self.page(room, question, page);
-            }
+            Input::Stored { partition, before } => self.tail.stored(partition, before),
+            Input::Answer(fetched) => self.answer(fetched),
             Input::Resync => self.with_every_room(Room::resync),
             Input::Reassert => self.with_every_room(|room, out| room.reassert(out)),
             Input::Stop => {}
+        }
+    }
+
+    fn answer(&mut self, Fetched { room, content }: Fetched) {
+        match content {
+            FetchedContent::Snapshot(snapshot) => {
+                self.with_room(room, |room, out| room.snapshot(snapshot, Instant::now(), out));
+                self.advance(room, None);
+            }
+            FetchedContent::Older(rows) => self.older(room, rows),
+            FetchedContent::Page(asked, rows) => {
+                self.page(room, asked, rows);
+                self.tail.release(room);
+            }
+            FetchedContent::Found(lookup, found) => {
+                let change = self.tail.change_of(room, lookup.seq).cloned();
+                let _ = lookup.reply.send(found.map(|found| Target { found, change }));
+                self.tail.release(room);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, id: RoomId, subscriber: Subscriber, outlet: RoomOutlet, wanted: Wanted) {
+        let head = self.positions[self.partition(id)];
+        let open = self.rooms.entry(id).or_insert_with(|| Open {
+            room: Room::new(id, head),
+            destinations: Destinations::new(id),
+            outlets: HashMap::new(),
+            arriving: HashMap::new(),
+            awaited: None,
+            later: Vec::new(),
+            events: 0,
+            needed: Arc::default(),
+        });
+        let now = Instant::now();
+        let wants_past = wanted.after.is_some() || wanted.history > 0;
+        open.arriving.insert(subscriber.id, Arriving::new(outlet, wants_past.then_some(wanted), now));
+        self.with_room(id, |room, out| room.subscribe(subscriber, wants_past, now, out));
+        if wants_past {
+            self.advance(id, Some(subscriber.id));
         }
     }
 
@@ -214,19 +248,18 @@ impl Worker {
         let waited = open.room.deadline();
         input(&mut open.room, &mut self.out);
         for output in self.out.drain(..) {
-            carry_out(&self.deps, open, output, &mut self.batch);
+            carry_out::carry_out(&self.deps, open, output, &mut self.batch);
         }
-        let due: Vec<_> =
-            open.later.extract_if(.., |asked| !open.arriving.contains_key(&asked.subscriber)).collect();
+        let due: Vec<_> = open.later.extract_if(.., |(id, _)| !open.arriving.contains_key(id)).collect();
         if let Some(deadline) = open.room.deadline().filter(|deadline| Some(*deadline) != waited) {
-            self.flushes.push_back((deadline, id));
+            self.timers.push(Reverse((deadline, id)));
         }
         if open.room.is_idle() {
             self.rooms.remove(&id);
             self.deps.reading.forget(id);
         }
-        for question in due {
-            self.read_page(id, question);
+        for (_, asked) in due {
+            self.read_page(id, asked);
         }
     }
 
@@ -237,116 +270,28 @@ impl Worker {
         }
     }
 
-    fn flush(&mut self) {
+    /// Looks at the rooms whose time has come.
+    fn look(&mut self) {
         let now = Instant::now();
-        while let Some((due, room)) = self.flushes.front().copied()
+        while let Some(Reverse((due, room))) = self.timers.peek().copied()
             && due <= now
         {
-            self.flushes.pop_front();
-            // A room that sent its changes early, before an arrival, has another entry if it has changes again.
+            self.timers.pop();
+            let is_ready = |worker: &Self| worker.rooms.get(&room).is_some_and(|open| open.room.is_ready());
+            let was_ready = is_ready(self);
             self.with_room(room, |room, out| room.flush_due(now, out));
-        }
-    }
-
-    fn read_page(&mut self, room: RoomId, question: PageQuestion) {
-        self.tail.hold(room);
-        let (pool, epoch) = (self.deps.pool.clone(), self.deps.epoch);
-        let (partition, answers) = (self.partition(room), self.deps.answers.clone());
-        tokio::spawn(async move {
-            let span = Span::Before(question.before);
-            let page = history::page(&pool, epoch, partition, room, span, question.limit, false).await;
-            let content = FetchedContent::Page { question, page };
-            let _ = answers.send(Input::Answer(Fetched { room, content }));
-        });
-    }
-
-    fn page(&mut self, room: RoomId, question: PageQuestion, page: sqlx::Result<Page>) {
-        self.tail.release(room);
-        let PageQuestion { subscriber, before, limit, answer } = question;
-        let Some(open) = self.rooms.get(&room) else { return };
-        let Some(outlet) = open.outlets.get(&subscriber).or_else(|| open.arriving.get(&subscriber)) else {
-            return;
-        };
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::error!(%error, %room, "history cannot be read");
-                outlet.outlet.outbox.close(CloseReason::HistoryUnavailable);
-                return;
+            let overdue = self.rooms.get(&room).is_some_and(|open| open.awaited.is_some());
+            if overdue || (!was_ready && is_ready(self)) {
+                self.advance(room, None);
             }
-        };
-        let outbox = outlet.outlet.outbox.clone();
-        let records = self.tail.complete(room, page, before, open.room.head(), usize::from(limit));
-        self.with_room(room, |room, out| room.history(subscriber, records, out));
-        if let Some(answer) = answer {
-            answer.give(&outbox, &mut self.batch);
+            self.look_up(room, now);
         }
     }
 }
 
-fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mut Batch) {
-    let room = open.room.id();
-    match output {
-        Output::Record(counted) => with_record_headers(&counted, false, |id, headers, body| {
-            let seq = counted.0.seq;
-            let mut message = RoomMessage::new(&open.destinations, id, headers, body, deps.compress_from);
-            for (id, outlet) in &open.outlets {
-                message.push(outlet, Some((*id, seq)), batch);
-            }
-        }),
-        Output::Read(ranges) => broadcast_event(deps, open, &ReadBody::changes(&ranges), batch),
-        Output::Reset(steps) => broadcast_event(deps, open, &ReadBody::reset(steps), batch),
-        Output::History(to, records) => {
-            let Some(outlet) = open.outlets.get(&to).or_else(|| open.arriving.get(&to)) else { return };
-            for counted in &records {
-                with_record_headers(counted, true, |id, headers, body| {
-                    RoomMessage::new(&open.destinations, id, headers, body, deps.compress_from)
-                        .push(outlet, None, batch);
-                });
-            }
-        }
-        Output::Added(id) => {
-            let Some(mut outlet) = open.arriving.remove(&id) else { return };
-            if let Some(answer) = outlet.answer.take() {
-                answer.give(&outlet.outlet.outbox, batch);
-            }
-            open.outlets.insert(id, outlet);
-        }
-        Output::FetchSnapshot => {
-            let (reading, answers) = (deps.reading.clone(), deps.answers.clone());
-            tokio::spawn(async move {
-                loop {
-                    match reading.snapshot(room).await {
-                        Ok(snapshot) => {
-                            let content = FetchedContent::Snapshot(snapshot);
-                            let _ = answers.send(Input::Answer(Fetched { room, content }));
-                            return;
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, %room, "positions cannot be fetched, trying again");
-                        }
-                    }
-                    tokio::select! {
-                        () = tokio::time::sleep(SNAPSHOT_RETRY) => {}
-                        // The node stops: nobody waits for the answer.
-                        () = answers.closed() => return,
-                    }
-                }
-            });
-        }
-        Output::Enter(user) => deps.reading.enter(room, user),
-        Output::Leave { user, taken } => deps.reading.leave(room, user, taken),
-    }
-}
-
-fn broadcast_event(deps: &Deps, open: &mut Open, body: &ReadBody, batch: &mut Batch) {
-    open.events += 1;
-    let id = format!("e{}", open.events);
-    let headers = [("content-type", "application/json")];
-    // Numbers: nothing in it can fail to serialise.
-    let body = serde_json::to_vec(body).expect("a read event is JSON");
-    let mut message = RoomMessage::new(&open.destinations, &id, &headers, &body, deps.compress_from);
-    for outlet in open.outlets.values() {
-        message.push(outlet, None, batch);
+impl Open {
+    /// The way to a subscriber, added or not.
+    fn outlet(&self, id: SubscriberId) -> Option<&RoomOutlet> {
+        self.outlets.get(&id).or_else(|| self.arriving.get(&id).map(|arriving| &arriving.outlet))
     }
 }

@@ -28,6 +28,9 @@ pub(crate) struct Client {
     counts: BTreeMap<i64, i64>,
 }
 
+/// What a message shows until its count is told.
+pub(crate) const UNCOUNTED: i64 = -1;
+
 /// A message as a client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
@@ -203,8 +206,11 @@ impl Client {
         let header = |name| frame.headers.first(name).map(|value| value.parse().expect("a number"));
         if let (Some(seq), Some(unread)) = (header("seq"), header("unread")) {
             self.counts.insert(seq, unread);
+        } else if let Some(seq) = header("seq").filter(|_| is_message(&frame.body)) {
+            self.counts.insert(seq, UNCOUNTED);
         }
-        if frame.command != Command::Message || header("seq").is_some() {
+        let is_json = frame.headers.first("content-type").is_some_and(|kind| kind == "application/json");
+        if frame.command != Command::Message || header("seq").is_some() || !is_json {
             return;
         }
         let body: Value = serde_json::from_slice(&frame.body).expect("JSON");
@@ -225,6 +231,11 @@ impl Client {
     /// The unread count of each message, as this client shows it.
     pub(crate) fn counts(&self) -> &BTreeMap<i64, i64> {
         &self.counts
+    }
+
+    /// Shows what another connection of the same person showed.
+    pub(crate) fn show(&mut self, counts: &BTreeMap<i64, i64>) {
+        self.counts.extend(counts);
     }
 
     /// Waits until the message at `seq` is shown with that count.
@@ -266,6 +277,11 @@ impl Client {
         self.send(Command::Disconnect, &[("receipt", "bye")], "").await;
         self.expect_receipt("bye").await;
     }
+}
+
+/// Whether a record's body is a message's.
+fn is_message(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|body| body["type"] == "message")
 }
 
 impl Shown {

@@ -8,11 +8,13 @@ mod client;
 mod crash;
 mod durable;
 mod echo;
+mod edits;
 mod epochs;
 mod history;
 mod limits;
 mod load;
 mod membership;
+mod pages;
 mod peer;
 #[path = "../harness/people.rs"]
 mod people;
@@ -21,6 +23,7 @@ mod protocol;
 mod proxy;
 mod reading;
 mod repeats;
+mod resume;
 #[path = "../harness/settings.rs"]
 mod settings;
 mod slow;

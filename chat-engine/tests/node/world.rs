@@ -131,6 +131,10 @@ impl World {
         }
     }
 
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.backing != Backing::Embedded
+    }
+
     /// Begins every name on the servers that tests share.
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix

@@ -10,16 +10,17 @@ use super::{Connection, Stepped, reply::Outcome};
 use crate::{
     connection::{
         Batch, CloseReason, Outlet,
-        requests::{Following, Refusal, Sending},
+        requests::{Following, Post, Refusal, Sending},
     },
     engine::Engine,
     events,
     log::AppendError,
-    record::Draft,
     room::{Subscriber, SubscriberId},
-    shard::{Answer, Feed, Input, RoomOutlet},
+    shard::{Answer, Feed, Input, RoomOutlet, Unavailable},
     topics::TopicsError,
 };
+
+use super::checks::{Checks, Target};
 
 /// What a subscription follows.
 #[derive(Clone, Debug)]
@@ -64,10 +65,25 @@ impl Asked {
             Self::Commit(sends, ..) => sends.iter().filter_map(Sending::room).collect(),
         }
     }
+
+    /// The messages that this changes or answers.
+    fn targets(&self) -> Vec<Target> {
+        match self {
+            Self::Send(sending, _) => Target::of(sending).into_iter().collect(),
+            Self::Subscribe(..) => Vec::new(),
+            Self::Commit(sends, ..) => sends.iter().filter_map(Target::of).collect(),
+        }
+    }
 }
 
 impl From<TopicsError> for Refusal {
     fn from(error: TopicsError) -> Self {
+        Self::TryAgain(error.to_string())
+    }
+}
+
+impl From<Unavailable> for Refusal {
+    fn from(error: Unavailable) -> Self {
         Self::TryAgain(error.to_string())
     }
 }
@@ -136,28 +152,19 @@ impl Connection {
         self.check(Asked::Commit(sends, acknowledgements, receipt), batch)
     }
 
-    /// Goes on at once if the person is known to be a member wherever it matters, else after asking.
+    /// Goes on at once if the person is known to be a member wherever it matters, else after asking. What changes or
+    /// answers a message waits for a look at that.
     fn check(&mut self, asked: Asked, batch: &mut Batch) -> Result<(), Refusal> {
         let Some(user) = self.identity.map(|identity| identity.user) else { return Ok(()) };
-        let mut rooms = asked.rooms();
+        let (mut rooms, targets) = (asked.rooms(), asked.targets());
         rooms.retain(|room| !self.engine.memberships.is_known(*room, user));
-        if rooms.is_empty() {
+        if rooms.is_empty() && targets.is_empty() {
             return self.carry_out(asked, batch);
         }
-        let engine = self.engine.clone();
+        let checks = Checks { engine: self.engine.clone(), user };
         self.step = Some(Box::pin(async move {
-            for room in rooms {
-                match engine.memberships.check(room, user).await {
-                    Ok(true) => {}
-                    Ok(false) => return Stepped::MembersChecked(asked, Err(Refusal::NotAMember(room))),
-                    Err(error) => {
-                        tracing::error!(%error, %room, "membership cannot be checked");
-                        let refusal = "memberships cannot be checked at the moment".into();
-                        return Stepped::MembersChecked(asked, Err(Refusal::TryAgain(refusal)));
-                    }
-                }
-            }
-            Stepped::MembersChecked(asked, Ok(()))
+            let outcome = checks.pass(&rooms, &targets).await;
+            Stepped::Checked(asked, outcome)
         }));
         Ok(())
     }
@@ -178,11 +185,9 @@ impl Connection {
                 for sending in sends {
                     let outcome = outcome.clone();
                     match sending {
-                        Sending::Message { room, client_id, content } => {
+                        Sending::Log(post) => {
                             let of_part = outcome.clone();
-                            let appended = self.append(room, client_id, &content, move |result| {
-                                of_part.part(result.map(drop));
-                            });
+                            let appended = self.append(post, move |result| of_part.part(result.map(drop)));
                             if let Err(refusal) = appended {
                                 outcome.part(Err(refusal));
                             }
@@ -205,9 +210,9 @@ impl Connection {
         batch: &mut Batch,
     ) -> Result<(), Refusal> {
         match sending {
-            Sending::Message { room, client_id, content } => {
+            Sending::Log(post) => {
                 let (reply, owed) = (self.reply(), self.outbox.owe());
-                self.append(room, client_id, &content, move |result| {
+                self.append(post, move |result| {
                     reply.give(receipt.as_deref(), result.map(Some));
                     drop(owed);
                 })
@@ -228,15 +233,15 @@ impl Connection {
                 }));
                 Ok(())
             }
-            Sending::History { room, subscription, before, limit } => {
+            Sending::History { room, subscription, place, limit } => {
                 let wanted = |name: &str| subscription.as_deref().is_none_or(|id| id == name);
                 let found = self.session.subscriptions().find_map(|(name, of)| match of {
                     Subscription::Room { room: of, id, .. } if *of == room && wanted(name) => Some(*id),
                     _ => None,
                 });
                 let id = found.ok_or(Refusal::NoSubscription)?;
-                let answer = Answer { receipt, owed: self.outbox.owe() };
-                self.ask(room, |taken| Input::History { room, id, before, limit, answer, taken });
+                let answer = self.answer(receipt);
+                self.ask(room, |taken| Input::History { room, id, place, limit, answer, taken });
                 Ok(())
             }
         }
@@ -253,12 +258,12 @@ impl Connection {
         let subscription = subscribe.id.as_deref().map(Into::into);
         let mut outlet = Outlet { outbox: self.outbox.clone(), subscription, unacknowledged: None };
         match following {
-            Following::Room { room, feed, history } => {
+            Following::Room { room, feed, wanted } => {
                 self.session.subscribe(subscribe, Subscription::Room { room, feed, id });
                 let subscriber = Subscriber { id, user, reads: feed == Feed::Chat };
-                let answer = Some(Answer { receipt, owed: self.outbox.owe() });
+                let answer = Some(self.answer(receipt));
                 let outlet = RoomOutlet { outlet, feed, answer };
-                self.ask(room, |taken| Input::Subscribe { room, subscriber, outlet, history, taken });
+                self.ask(room, |taken| Input::Subscribe { room, subscriber, outlet, wanted, taken });
                 // They may have left between the check and the line above. Events change the cache before they
                 // expel: either this sees it, or the expulsion comes behind the subscription.
                 if !self.engine.memberships.is_known(room, user) {
@@ -301,18 +306,23 @@ impl Connection {
         }));
     }
 
-    /// Appends a message, unless the sender has ceased to be a member since that was checked: once this node knows of it
+    /// What a shard answers with.
+    fn answer(&self, receipt: Option<ByteString>) -> Answer {
+        let (reply, id) = (self.reply(), receipt.clone());
+        let refuse = move |unavailable: Unavailable| reply.give(id.as_deref(), Err(unavailable));
+        Answer { receipt, refuse: Box::new(refuse), owed: self.outbox.owe() }
+    }
+
+    /// Appends a record, unless its sender has ceased to be a member since that was checked: once this node knows of it
     /// nothing of theirs goes to the log.
     fn append(
         &self,
-        room: RoomId,
-        client_id: Option<ByteString>,
-        content: &str,
+        post: Post,
         done: impl FnOnce(Result<Seq, AppendError>) + std::marker::Send + 'static,
     ) -> Result<(), Refusal> {
         let Some(user) = self.identity.map(|identity| identity.user) else { return Ok(()) };
-        let draft = Draft::message(room, user, client_id, None, content);
-        let append = || self.engine.log.append(draft, Box::new(done));
+        let room = post.room;
+        let append = || self.engine.log.append(post.draft(user), Box::new(done));
         self.engine.memberships.while_member(room, user, append).ok_or(Refusal::NotAMember(room))
     }
 }

@@ -1,4 +1,4 @@
-//! A client that may no longer follow a room.
+//! A client that may no longer follow a room, or cannot as it wants to.
 
 use stomp::ByteString;
 
@@ -24,9 +24,14 @@ impl Connection {
             };
             self.session.take_back(&name);
             let about = [("ended-subscription", &*name), ("ended-destination", &*destination)];
+            let text = match reason {
+                CloseReason::HistoryUnavailable => {
+                    "what came before cannot be read at the moment: subscribe again"
+                }
+                other => other.text(),
+            };
             let (id, mut batch) = (self.engine.registry.next_id(), Batch::default());
             for outlet in self.errors_outlets() {
-                let text = reason.text();
                 let frame = notice(outlet, id, title, text, receipt.as_deref(), &about);
                 batch.push(&outlet.outbox, frame);
             }
@@ -40,6 +45,7 @@ const fn title(reason: CloseReason) -> Option<&'static str> {
         CloseReason::NotAMember => Some("not a member"),
         CloseReason::Banned => Some("banned"),
         CloseReason::RoomClosed => Some("room closed"),
+        CloseReason::HistoryUnavailable => Some("try again"),
         _ => None,
     }
 }

@@ -132,6 +132,12 @@ impl Window {
         Begun::Send(Ticket { partition, floor, waits: Waits::ForTail(key, number) })
     }
 
+    /// Whether a record of this key is there or on its way.
+    pub(super) fn knows(&self, partition: u16, key: Key, now_ms: i64) -> bool {
+        let state = self.partition(partition).lock();
+        state.repeats.first(key, now_ms).is_some() || state.attempts.contains_key(&key)
+    }
+
     /// A record is durable at `offset`.
     pub(super) fn delivered(&self, ticket: &Ticket, offset: u64) -> Result<(), Backwards> {
         if offset < ticket.floor {

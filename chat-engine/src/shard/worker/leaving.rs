@@ -17,7 +17,7 @@ impl Worker {
         let added = open.outlets.remove(&id);
         let reached = added.as_ref().and_then(|to| to.outlet.outbox.reached(id));
         self.with_room(room, |room, out| room.unsubscribe(id, reached, out));
-        added.or(arriving)
+        added.or(arriving.map(|arriving| arriving.outlet))
     }
 
     /// Ends the subscriptions of `user`, or of everybody. Their connections tell them, behind all that was queued here.
@@ -28,10 +28,15 @@ impl Worker {
             None => open.outlets.keys().chain(open.arriving.keys()).copied().collect(),
         };
         for id in those {
-            if let Some(to) = self.unsubscribe(room, id) {
-                let receipt = to.answer.and_then(|answer| answer.receipt);
-                to.outlet.outbox.expel(Expulsion { subscriber: id, reason, receipt });
-            }
+            self.take_out(room, id, reason);
+        }
+    }
+
+    /// Ends a subscription, and has its client told.
+    pub(super) fn take_out(&mut self, room: RoomId, id: SubscriberId, reason: CloseReason) {
+        if let Some(to) = self.unsubscribe(room, id) {
+            let receipt = to.answer.and_then(|answer| answer.receipt);
+            to.outlet.outbox.expel(Expulsion { subscriber: id, reason, receipt });
         }
     }
 }

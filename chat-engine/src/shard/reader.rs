@@ -1,0 +1,163 @@
+//! What a shard does not have in memory, read for it: rows, and where those lag so far behind that memory had to let go
+//! of what they do not have yet, the log itself.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use shared::{RoomId, Seq};
+use sqlx::PgPool;
+
+use crate::{
+    history::{self, Found, Span},
+    log::{Log, epoch::Epoch, partition_of},
+    record::{Record, present::fold},
+};
+
+/// How long a reading may take. Whoever waits for it is told to try again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Older records cannot be read at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("older messages cannot be read at the moment: try again")]
+pub struct Unavailable;
+
+/// A way to what is not in memory.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) pool: PgPool,
+    pub(super) epoch: Epoch,
+    /// The log, where it can be read back.
+    pub(super) log: Arc<OnceLock<Log>>,
+    /// Pages read since the node started.
+    pub(super) reads: Arc<AtomicU64>,
+}
+
+/// What a reading found.
+#[derive(Debug)]
+pub(super) struct Rows {
+    /// In order, none after the floor of the memory.
+    pub(super) records: Vec<Arc<Record>>,
+    /// Changes from here on are not in their bodies.
+    pub(super) applied: Seq,
+    /// There may be more in that direction.
+    pub(super) more: bool,
+}
+
+impl Reader {
+    /// At most `limit` records of a room, none of them after `floor`: what comes behind it is in memory.
+    pub(super) async fn rows(
+        &self,
+        room: RoomId,
+        span: Span,
+        limit: u16,
+        changes: bool,
+        floor: Seq,
+    ) -> Result<Rows, Unavailable> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let reader = self.clone();
+        within(async move { reader.read(room, span, limit, changes, floor).await }).await
+    }
+
+    async fn read(
+        &self,
+        room: RoomId,
+        span: Span,
+        limit: u16,
+        changes: bool,
+        floor: Seq,
+    ) -> anyhow::Result<Rows> {
+        let partition = partition_of(room, self.epoch.partitions);
+        let page = history::page(&self.pool, self.epoch, partition, room, span, limit, changes).await?;
+        let (mut records, memory) = (page.records, next(floor));
+        let all_wanted = records.last().is_none_or(|last| last.seq < memory);
+        let mut more = records.len() >= usize::from(limit) && all_wanted;
+        // The node may be behind the database: that comes live.
+        records.retain(|record| record.seq < memory);
+        if page.stored < memory {
+            let stretch = self.stretch(room, page.stored, memory).await?;
+            if !stretch.is_empty() {
+                records.extend(stretch);
+                fold(&mut records);
+                more |= cut(&mut records, span, limit, changes);
+            }
+        }
+        Ok(Rows { records, applied: page.stored.max(memory), more })
+    }
+
+    /// One message that is not in memory.
+    pub(super) async fn find(&self, room: RoomId, seq: Seq) -> Result<Option<Found>, Unavailable> {
+        let reader = self.clone();
+        let find = async move {
+            let Self { pool, epoch, .. } = &reader;
+            if let Some(found) = history::find(pool, room, seq).await? {
+                return Ok(Some(found));
+            }
+            let stored = history::next_offset(pool, *epoch, partition_of(room, epoch.partitions)).await?;
+            if seq < epoch.seq(stored) || seq.epoch() != epoch.number {
+                return Ok(None);
+            }
+            let found = reader.stretch(room, seq, next(seq)).await?.into_iter().next();
+            let found = found.filter(|record| record.draft.kind == crate::record::RecordKind::Message);
+            Ok(found.map(|record| Found { record: (*record).clone(), deleted: false }))
+        };
+        within(find).await
+    }
+
+    /// Records that neither the database nor the memory has.
+    async fn stretch(&self, room: RoomId, from: Seq, to: Seq) -> anyhow::Result<Vec<Arc<Record>>> {
+        match self.log.get() {
+            Some(log) => Ok(log.stretch(room, from, to).await?),
+            // Everything that was appended is a row.
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Waits so long for a reading. It goes on all the same: a query that is dropped half-way leaves its connection with an
+/// answer that the next query would take for its own. Readings under way are as many as the pool has connections.
+async fn within<T: Send + 'static>(
+    reading: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+) -> Result<T, Unavailable> {
+    match tokio::time::timeout(PATIENCE, tokio::spawn(reading)).await {
+        Ok(Ok(Ok(read))) => Ok(read),
+        Ok(Ok(Err(error))) => {
+            tracing::warn!(%error, "history cannot be read");
+            Err(Unavailable)
+        }
+        Ok(Err(panic)) => {
+            tracing::error!(%panic, "reading history failed");
+            Err(Unavailable)
+        }
+        Err(_) => {
+            tracing::warn!("history is not read in time");
+            Err(Unavailable)
+        }
+    }
+}
+
+/// Leaves of records in order what a page over `span` has; whether there were more.
+fn cut(records: &mut Vec<Arc<Record>>, span: Span, limit: u16, changes: bool) -> bool {
+    let (Span::Before(place) | Span::After(place)) = span;
+    let before = matches!(span, Span::Before(_));
+    records.retain(|record| {
+        let inside = if before { record.seq < place } else { record.seq > place };
+        inside && (changes || record.draft.target.is_none())
+    });
+    let (length, limit) = (records.len(), usize::from(limit));
+    if before {
+        records.drain(..length.saturating_sub(limit));
+    } else {
+        records.truncate(limit);
+    }
+    length > limit
+}
+
+/// The place behind this one.
+pub(super) fn next(seq: Seq) -> Seq {
+    Seq::from_raw(seq.get().saturating_add(1)).unwrap_or(seq)
+}

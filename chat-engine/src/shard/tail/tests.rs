@@ -1,0 +1,134 @@
+use super::*;
+use crate::record::Draft;
+
+fn record_of(room: RoomId, seq: i64) -> Arc<Record> {
+    let draft = Draft::message(room, 1.try_into().unwrap(), None, None, "x");
+    Arc::new(Record { seq: place(seq), draft })
+}
+
+fn record(seq: i64) -> Arc<Record> {
+    record_of(room(), seq)
+}
+
+fn edit(seq: i64, target: i64, content: &str) -> Arc<Record> {
+    let draft = Draft::edited(room(), 1.try_into().unwrap(), place(target), None, content);
+    Arc::new(Record { seq: place(seq), draft })
+}
+
+fn delete(seq: i64, target: i64) -> Arc<Record> {
+    let draft = Draft::deleted(room(), 1.try_into().unwrap(), place(target), None);
+    Arc::new(Record { seq: place(seq), draft })
+}
+
+fn room() -> RoomId {
+    1.try_into().unwrap()
+}
+
+fn place(raw: i64) -> Seq {
+    Seq::from_raw(raw).unwrap()
+}
+
+/// A memory for so many messages of one partition.
+fn tail(messages: usize) -> Tail {
+    Tail::new(&[Seq::ZERO], messages * size(&record(1)))
+}
+
+fn missed(tail: &Tail, after: i64) -> Vec<i64> {
+    tail.missed(room(), place(after), 1_000).iter().map(|record| record.seq.get()).collect()
+}
+
+fn text(tail: &Tail, seq: i64) -> String {
+    String::from_utf8(tail.find(room(), place(seq)).unwrap().draft.body.to_vec()).unwrap()
+}
+
+#[test]
+fn what_is_stored_stays_while_there_is_room_and_goes_first() {
+    let mut tail = Tail::new(&[Seq::ZERO; 2], 6 * size(&record(1)));
+    let other: RoomId = (2..)
+        .map(|id| RoomId::try_from(id).unwrap())
+        .find(|other| partition_of(*other, 2) != partition_of(room(), 2))
+        .unwrap();
+    (1..=3).for_each(|seq| assert!(tail.push(&record(seq))));
+    (1..=3).for_each(|seq| assert!(tail.push(&record_of(other, seq))));
+    tail.stored(partition_of(other, 2), place(3));
+    assert_eq!((tail.floor(room()), tail.floor(other)), (place(0), place(0)));
+    // Younger, but it is in the database.
+    tail.push(&record(4));
+    assert_eq!((tail.floor(room()), tail.floor(other)), (place(0), place(1)));
+    tail.push(&record(5));
+    assert_eq!((tail.floor(room()), tail.floor(other)), (place(0), place(2)));
+    // Nothing is left that is in the database: the oldest goes.
+    tail.push(&record(6));
+    assert_eq!((tail.floor(room()), tail.floor(other)), (place(1), place(2)));
+    assert_eq!(missed(&tail, 1), [2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn a_room_without_records_takes_no_memory() {
+    let mut tail = tail(1);
+    for id in 1..100 {
+        tail.push(&record_of(id.try_into().unwrap(), id));
+        let held = 200.try_into().unwrap();
+        tail.hold(held);
+        tail.extend(held, Vec::new(), place(id), Seq::ZERO);
+        tail.release(held);
+    }
+    assert_eq!((tail.rooms.len(), tail.partitions[0].order.len(), tail.read.len()), (1, 1, 0));
+    tail.push(&record_of(7.try_into().unwrap(), 100));
+    tail.budget = 0;
+    tail.trim();
+    assert_eq!((tail.rooms.len(), tail.bytes), (0, 0));
+}
+
+#[test]
+fn what_was_read_stands_before_what_is_here_and_leaves_as_one() {
+    let mut tail = Tail::new(&[place(10)], 8 * size(&record(1)));
+    (11..=13).for_each(|seq| assert!(tail.push(&record(seq))));
+    tail.hold(room());
+    // What comes meanwhile pushes nothing out of a held room, however little room there is.
+    (14..=20).for_each(|seq| assert!(tail.push(&record(seq))));
+    assert_eq!(tail.floor(room()), place(10));
+    tail.extend(room(), (4..=10).map(record).collect(), place(13), place(3));
+    assert_eq!(tail.floor(room()), place(3));
+    assert_eq!(missed(&tail, 3), (4..=20).collect::<Vec<_>>());
+    tail.release(room());
+    let floor = tail.floor(room()).get();
+    assert!(tail.bytes <= tail.budget && floor >= 12, "{floor}");
+    assert_eq!(missed(&tail, floor), (floor + 1..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_record_says_what_has_become_of_it() {
+    let mut tail = tail(100);
+    for record in [record(1), record(2), edit(3, 1, "first"), edit(4, 1, "second"), delete(5, 2)] {
+        assert!(tail.push(&record));
+    }
+    // A deletion is final.
+    assert!(!tail.push(&edit(6, 2, "third")));
+    assert!(tail.push(&delete(7, 2)));
+    assert!(text(&tail, 1).contains("second") && text(&tail, 1).contains("edited"));
+    assert!(text(&tail, 2).contains("deleted") && !text(&tail, 2).contains("content"));
+    // The first edit was overtaken; what came after the deletion is nothing.
+    assert_eq!(missed(&tail, 0), [1, 2, 4, 5, 7]);
+    assert_eq!(tail.shown_before(room(), place(9), 9).len(), 2);
+    let change = tail.change_of(room(), place(1)).unwrap();
+    assert_eq!(change.seq, place(4));
+}
+
+#[test]
+fn changes_that_are_no_rows_yet_reach_the_rows_that_are_read() {
+    let mut tail = Tail::new(&[place(10)], 1 << 20);
+    assert!(tail.push(&edit(11, 3, "older than the row")));
+    assert!(tail.push(&edit(12, 4, "newer")));
+    assert!(tail.push(&delete(13, 5)));
+    tail.hold(room());
+    // The rows are as of 12: the first change is in them, and so is another edit of 4.
+    let row = edit(9, 4, "row");
+    tail.extend(room(), vec![record(3), record(4), record(5), row], place(12), place(2));
+    tail.release(room());
+    assert!(!text(&tail, 3).contains("edited"));
+    assert!(text(&tail, 4).contains("newer"));
+    assert!(text(&tail, 5).contains("deleted"));
+    assert_eq!(missed(&tail, 2), [3, 4, 5, 11, 12, 13]);
+    assert!(!tail.push(&edit(14, 5, "too late")));
+}

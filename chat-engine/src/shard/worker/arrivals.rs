@@ -1,0 +1,176 @@
+//! Those who arrive in a room: what they have missed, or older records, comes before they are added.
+//!
+//! All of it is served from memory. Where that does not reach back far enough, rows are read and put before it: one
+//! reading for each room at a time, the next for all who have come meanwhile, so a thousand who come back at once cost
+//! one or two.
+
+use std::time::{Duration, Instant};
+
+use shared::{RoomId, Seq};
+
+use super::{Fetched, FetchedContent, Worker};
+use crate::{
+    connection::CloseReason,
+    history::Span,
+    room::{Past, SubscriberId},
+    shard::{
+        Input, RoomOutlet, Unavailable, Wanted,
+        page::{Place, fit},
+        reader::{Rows, next},
+    },
+};
+
+/// How long who has seen more elsewhere waits for this node to have seen it, too.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A subscriber that the room has not added.
+pub(super) struct Arriving {
+    pub(super) outlet: RoomOutlet,
+    /// What it waits for, if it wants anything first.
+    wanted: Option<Wanted>,
+    /// When the node must have seen what the subscriber has.
+    until: Instant,
+}
+
+/// What is to be done for somebody who arrives.
+enum Verdict {
+    Ready(Past),
+    /// Memory must reach back by so many records.
+    Reach(usize),
+    /// The node must see this place first.
+    Behind(Seq, Instant),
+}
+
+impl Arriving {
+    pub(super) fn new(outlet: RoomOutlet, wanted: Option<Wanted>, now: Instant) -> Self {
+        Self { outlet, wanted, until: now + CATCH_UP_PATIENCE }
+    }
+}
+
+impl Worker {
+    /// Goes on with everybody who arrives in a room, or with this one of them.
+    pub(super) fn advance(&mut self, room: RoomId, only: Option<SubscriberId>) {
+        let Some(open) = self.rooms.get(&room) else { return };
+        let (now, is_ready) = (Instant::now(), open.room.is_ready());
+        let (mut pasts, mut reach) = (Vec::new(), 0);
+        let (mut awaited, mut timer) = (open.awaited.filter(|_| only.is_some()), None);
+        for (id, arriving) in &open.arriving {
+            if only.is_some_and(|only| only != *id) {
+                continue;
+            }
+            let Some(wanted) = arriving.wanted else { continue };
+            match self.judge(room, wanted, arriving.until, now) {
+                Verdict::Ready(past) if is_ready => pasts.push((*id, past)),
+                // What is missing meanwhile is in memory by then.
+                Verdict::Ready(_) => {}
+                Verdict::Reach(records) => reach = reach.max(records),
+                Verdict::Behind(seq, until) => {
+                    awaited = Some(awaited.map_or(seq, |other| other.min(seq)));
+                    timer = Some(timer.map_or(until, |other: Instant| other.min(until)));
+                }
+            }
+        }
+        if let Some(open) = self.rooms.get_mut(&room) {
+            open.awaited = awaited;
+        }
+        if let Some(until) = timer {
+            self.timers.push(std::cmp::Reverse((until, room)));
+        }
+        if !pasts.is_empty() {
+            self.with_room(room, |room, out| room.arrive(pasts, out));
+        }
+        if reach > 0 && self.reaching.insert(room) {
+            self.reach(room, reach);
+        }
+    }
+
+    fn judge(&self, room: RoomId, wanted: Wanted, until: Instant, now: Instant) -> Verdict {
+        let Some(after) = wanted.after else {
+            return self.recent(room, wanted.history, Past::History);
+        };
+        // A log that is still to come has no records.
+        let is_known = after.epoch() <= self.deps.epoch.number;
+        if is_known && after > self.head(room) && now < until {
+            return Verdict::Behind(after, until);
+        }
+        let (floor, most) = (self.tail.floor(room), usize::from(self.deps.tuning.max_replay));
+        if is_known && after <= self.head(room) {
+            let missed = self.tail.missed(room, after.max(floor), most + 1);
+            if missed.len() <= most && after < floor {
+                return Verdict::Reach(most + 1 - missed.len());
+            }
+            let bytes: usize = missed.iter().map(|record| record.draft.body.len()).sum();
+            if missed.len() <= most && bytes <= self.deps.tuning.max_sent {
+                return Verdict::Ready(Past::Missed(missed));
+            }
+        }
+        self.recent(room, wanted.history, Past::Lost)
+    }
+
+    fn recent(
+        &self,
+        room: RoomId,
+        count: u16,
+        past: fn(Vec<std::sync::Arc<crate::record::Record>>) -> Past,
+    ) -> Verdict {
+        let end = Seq::from_raw(i64::MAX).unwrap_or_default();
+        let count = usize::from(count);
+        let mut page = self.tail.shown_before(room, end, count);
+        if page.len() < count && self.tail.floor(room) > Seq::ZERO {
+            return Verdict::Reach(count - page.len());
+        }
+        fit(&mut page, Place::Before(end), self.deps.tuning.max_sent);
+        Verdict::Ready(past(page))
+    }
+
+    /// The last place that this node knows of in a room.
+    fn head(&self, room: RoomId) -> Seq {
+        let position = self.positions[self.partition(room)];
+        self.rooms.get(&room).map_or(position, |open| open.room.head().max(position))
+    }
+
+    /// Reads the rows below the memory of a room.
+    fn reach(&mut self, room: RoomId, records: usize) {
+        self.tail.hold(room);
+        let floor = self.tail.floor(room);
+        // A replay and a page are at most 10,000.
+        let limit = u16::try_from(records).unwrap_or(u16::MAX);
+        let (reader, answers) = (self.deps.reader.clone(), self.deps.answers.clone());
+        tokio::spawn(async move {
+            let rows = reader.rows(room, Span::Before(next(floor)), limit, true, floor).await;
+            let content = FetchedContent::Older(rows);
+            let _ = answers.send(Input::Answer(Fetched { room, content }));
+        });
+    }
+
+    /// The rows below the memory of a room have come.
+    pub(super) fn older(&mut self, room: RoomId, rows: Result<Rows, Unavailable>) {
+        self.reaching.remove(&room);
+        match rows {
+            Ok(Rows { records, applied, more }) => {
+                let first =
+                    records.first().filter(|_| more).and_then(|first| Seq::from_raw(first.seq.get() - 1));
+                self.tail.extend(room, records, applied, first.unwrap_or_default());
+                self.advance(room, None);
+            }
+            Err(Unavailable) => self.refuse_arrivals(room),
+        }
+        // Only now: what was read is there for everybody who waits, however little room there is.
+        self.tail.release(room);
+    }
+
+    /// Whoever waits for what cannot be read is told to try again.
+    fn refuse_arrivals(&mut self, room: RoomId) {
+        let Some(open) = self.rooms.get(&room) else { return };
+        let now = Instant::now();
+        let waits = |arriving: &Arriving| {
+            let verdict = arriving.wanted.map(|wanted| self.judge(room, wanted, arriving.until, now));
+            matches!(verdict, Some(Verdict::Reach(_)))
+        };
+        let refused: Vec<_> =
+            open.arriving.iter().filter(|(_, arriving)| waits(arriving)).map(|(id, _)| *id).collect();
+        for id in refused {
+            self.take_out(room, id, CloseReason::HistoryUnavailable);
+        }
+    }
+}

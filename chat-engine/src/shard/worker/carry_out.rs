@@ -1,0 +1,120 @@
+//! What rooms ask for, done: frames to subscribers, calls to the authority over positions.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use serde::Serialize;
+use shared::RoomId;
+use tokio::sync::mpsc;
+
+use super::{Deps, Fetched, FetchedContent, Open};
+use crate::{
+    connection::Batch,
+    reading::Reading,
+    room::{Output, SubscriberId},
+    shard::{
+        Input,
+        outlet::{ReadBody, RecoveredBody, RoomMessage, with_record_headers},
+    },
+};
+
+/// Between two attempts to fetch a room's positions.
+const SNAPSHOT_RETRY: Duration = Duration::from_millis(200);
+
+pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mut Batch) {
+    let room = open.room.id();
+    let compress_from = deps.tuning.compress_from;
+    match output {
+        Output::Record(counted) => with_record_headers(&counted, false, |id, headers, body| {
+            let seq = counted.0.seq;
+            let mut message = RoomMessage::new(&open.destinations, id, headers, body, compress_from);
+            for (id, outlet) in &open.outlets {
+                message.push(outlet, Some((*id, seq)), batch);
+            }
+        }),
+        Output::Read(ranges) => tell(deps, open, None, &ReadBody::changes(&ranges), batch),
+        Output::Reset(steps) => tell(deps, open, None, &ReadBody::reset(steps), batch),
+        Output::ResetOf(to, steps) => tell(deps, open, Some(&to), &ReadBody::reset(steps), batch),
+        Output::Recovered(to, recovered) => {
+            tell(deps, open, Some(&[to]), &RecoveredBody { recovered }, batch);
+        }
+        Output::History(to, records) => {
+            let Some(outlet) = open.outlet(to) else { return };
+            for counted in &records {
+                with_record_headers(counted, true, |id, headers, body| {
+                    RoomMessage::new(&open.destinations, id, headers, body, compress_from)
+                        .push(outlet, None, batch);
+                });
+            }
+        }
+        Output::Past(records) => {
+            for (counted, to) in &records {
+                with_record_headers(counted, true, |id, headers, body| {
+                    let mut message = RoomMessage::new(&open.destinations, id, headers, body, compress_from);
+                    for (id, outlet) in to.iter().filter_map(|id| Some((id, open.outlet(*id)?))) {
+                        // Who leaves before all of it was written has read up to there.
+                        message.push(outlet, Some((*id, counted.0.seq)), batch);
+                    }
+                });
+            }
+        }
+        Output::Added(id) => {
+            let Some(arriving) = open.arriving.remove(&id) else { return };
+            let mut outlet = arriving.outlet;
+            if let Some(answer) = outlet.answer.take() {
+                answer.give(&outlet.outlet.outbox, batch);
+            }
+            open.outlets.insert(id, outlet);
+        }
+        Output::FetchSnapshot => {
+            let (reading, answers) = (deps.reading.clone(), deps.answers.clone());
+            tokio::spawn(fetch_snapshot(room, reading, answers, Arc::downgrade(&open.needed)));
+        }
+        Output::Enter(user) => deps.reading.enter(room, user),
+        Output::Leave { user, taken } => deps.reading.leave(room, user, taken),
+    }
+}
+
+/// Asks until there is an answer, or nobody is in the room any more.
+async fn fetch_snapshot(
+    room: RoomId,
+    reading: Reading,
+    answers: mpsc::UnboundedSender<Input>,
+    needed: Weak<()>,
+) {
+    while needed.strong_count() > 0 {
+        match reading.snapshot(room).await {
+            Ok(snapshot) => {
+                let content = FetchedContent::Snapshot(snapshot);
+                let _ = answers.send(Input::Answer(Fetched { room, content }));
+                return;
+            }
+            Err(error) => tracing::warn!(%error, %room, "positions cannot be fetched, trying again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SNAPSHOT_RETRY) => {}
+            // The node stops: nobody waits for the answer.
+            () = answers.closed() => return,
+        }
+    }
+}
+
+/// Tells an event that is no record, to these subscribers or to all that were added.
+fn tell(deps: &Deps, open: &mut Open, to: Option<&[SubscriberId]>, body: &impl Serialize, batch: &mut Batch) {
+    open.events += 1;
+    let id = format!("e{}", open.events);
+    let headers = [("content-type", "application/json")];
+    // Numbers and flags: nothing in it can fail to serialise.
+    let body = serde_json::to_vec(body).expect("an event is JSON");
+    let mut message = RoomMessage::new(&open.destinations, &id, &headers, &body, deps.tuning.compress_from);
+    match to {
+        Some(to) => {
+            for outlet in to.iter().filter_map(|id| open.outlet(*id)) {
+                message.push(outlet, None, batch);
+            }
+        }
+        None => open.outlets.values().for_each(|outlet| message.push(outlet, None, batch)),
+    }
+}
