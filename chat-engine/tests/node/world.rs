@@ -47,6 +47,7 @@ pub(crate) struct World {
     prefix: String,
     arguments: Vec<String>,
     nodes: Mutex<Vec<Running>>,
+    pools: Mutex<Vec<PgPool>>,
     events: Mutex<Option<Events>>,
     next_event: Mutex<i64>,
 }
@@ -93,6 +94,7 @@ pub(crate) async fn with_world_as(backing: Backing, arguments: &[&str], test: im
             prefix: testing::unique("t") + ".",
             arguments: arguments.iter().map(ToString::to_string).collect(),
             nodes: Mutex::default(),
+            pools: Mutex::default(),
             events: Mutex::default(),
             next_event: Mutex::new(1),
         };
@@ -125,8 +127,11 @@ impl World {
                 }
             };
             let settings = settings(&self.prefix, self.arguments.iter().map(String::as_str));
-            let node = chat_engine::start(settings, self.pool.clone(), backend).await.unwrap();
+            // Of its own: a node that stops drops what it was asking.
+            let pool = shared::database::connect(&self.database_url, 8).await.unwrap();
+            let node = chat_engine::start(settings, pool.clone(), backend).await.unwrap();
             self.nodes.lock().push(node);
+            self.pools.lock().push(pool);
             *self.events.lock() = Some(events);
         }
     }
@@ -172,6 +177,10 @@ impl World {
         let nodes = std::mem::take(&mut *self.nodes.lock());
         for node in nodes {
             tokio::time::timeout(PATIENCE, node.stop()).await.expect("the node stops");
+        }
+        let pools = std::mem::take(&mut *self.pools.lock());
+        for pool in pools {
+            pool.close().await;
         }
     }
 
