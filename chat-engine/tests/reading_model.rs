@@ -172,11 +172,15 @@ impl World {
                 }
                 Output::Past(records) => {
                     for ((record, unread), to) in records {
-                        to.iter().for_each(|id| tabs.get_mut(id).unwrap().show(&record, unread));
+                        for id in to {
+                            tabs.get_mut(&id).unwrap().show(&record, unread);
+                        }
                     }
                 }
                 Output::ResetOf(to, steps) => {
-                    to.iter().for_each(|id| tabs.get_mut(id).unwrap().reset(&steps))
+                    for id in to {
+                        tabs.get_mut(&id).unwrap().reset(&steps);
+                    }
                 }
                 Output::Recovered(id, recovered) => tabs.get_mut(&id).unwrap().recovered = recovered,
                 Output::Added(id) => tabs.get_mut(&id).unwrap().live = true,

@@ -287,12 +287,15 @@ fn target(headers: &Headers) -> Result<Seq, Refusal> {
 
 /// From where a page is: the newest without a header.
 fn place(headers: &Headers) -> Result<Place, Refusal> {
-    let places: [(&'static str, fn(Seq) -> Place); 3] =
-        [("before", Place::Before), ("after", Place::After), ("around", Place::Around)];
     let mut found = None;
-    for (header, place) in places {
+    for header in ["before", "after", "around"] {
         let Some(seq) = number(headers, header, SEQ, |text| text.parse().ok())? else { continue };
-        if found.replace(place(seq)).is_some() {
+        let place = match header {
+            "before" => Place::Before(seq),
+            "after" => Place::After(seq),
+            _ => Place::Around(seq),
+        };
+        if found.replace(place).is_some() {
             let value = headers.first(header).cloned().unwrap_or_default();
             let expected = "one of before, after and around is allowed".to_owned();
             return Err(Refusal::Header { header, value, expected });

@@ -159,7 +159,8 @@ impl Tail {
     /// The last `limit` records before a place, as a page shows them: fewer if memory has no more.
     pub(super) fn shown_before(&self, room: RoomId, before: Seq, limit: usize) -> Vec<Arc<Record>> {
         let Some(tail) = self.rooms.get(&room) else { return Vec::new() };
-        let mut page: Vec<_> = tail.before(before).filter(is_shown).take(limit).cloned().collect();
+        let mut page: Vec<_> =
+            tail.before(before).filter(|record| is_shown(record)).take(limit).cloned().collect();
         page.reverse();
         page
     }
@@ -167,7 +168,7 @@ impl Tail {
     /// The first `limit` records after a place, as a page shows them.
     pub(super) fn shown_after(&self, room: RoomId, after: Seq, limit: usize) -> Vec<Arc<Record>> {
         let Some(tail) = self.rooms.get(&room) else { return Vec::new() };
-        tail.after(after).filter(is_shown).take(limit).cloned().collect()
+        tail.after(after).filter(|record| is_shown(record)).take(limit).cloned().collect()
     }
 
     /// The edits and deletions from a place on.
@@ -247,7 +248,7 @@ impl Tail {
 }
 
 /// Whether a page shows it.
-pub(super) fn is_shown(record: &&Arc<Record>) -> bool {
+fn is_shown(record: &Record) -> bool {
     !matches!(record.draft.kind, RecordKind::Edited | RecordKind::Deleted)
 }
 

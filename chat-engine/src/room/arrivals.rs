@@ -1,0 +1,116 @@
+//! How subscribers come into a room: what they have missed first, then everything as it happens.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use super::{COUNTS_PATIENCE, Output, Room, Subscriber, SubscriberId};
+use crate::record::Record;
+
+/// What a subscriber is sent before it is added: records in order, complete up to the head.
+#[derive(Clone, Debug)]
+pub enum Past {
+    /// As many older ones as it asked for.
+    History(Vec<Arc<Record>>),
+    /// Everything since it was here last.
+    Missed(Vec<Arc<Record>>),
+    /// As many older ones as it asked for, since it has missed more than is replayed.
+    Lost(Vec<Arc<Record>>),
+}
+
+/// A subscriber that is not one of the room's yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) subscriber: Subscriber,
+    /// Waits for [`Room::arrive`].
+    pub(super) wants_past: bool,
+}
+
+impl Room {
+    /// Somebody wants to follow the room. With `wants_past` they wait for [`arrive`](Self::arrive).
+    pub fn subscribe(
+        &mut self,
+        subscriber: Subscriber,
+        wants_past: bool,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        self.arrivals.push(Arrival { subscriber, wants_past });
+        if self.replica.is_none() && !self.fetching {
+            self.fetching = true;
+            self.patience = Some(now + COUNTS_PATIENCE);
+            out.push(Output::FetchSnapshot);
+        }
+        if self.is_ready() {
+            self.admit(out);
+        }
+    }
+
+    /// What came before those who wait for it. To be called only when the room [is ready](Self::is_ready): they are
+    /// added at once, so that live records follow without a gap.
+    pub fn arrive(&mut self, pasts: Vec<(SubscriberId, Past)>, out: &mut Vec<Output>) {
+        // A pending change was made before they came: nobody may apply it to what is counted for them now.
+        self.flush(out);
+        let (mut records, mut added) = (BTreeMap::new(), Vec::new());
+        let mut missed_nothing = Vec::new();
+        for (id, past) in pasts {
+            let Some(at) = self.arrivals.iter().position(|arrival| arrival.subscriber.id == id) else {
+                continue;
+            };
+            added.push(self.arrivals.swap_remove(at).subscriber);
+            let past = match past {
+                Past::History(records) => records,
+                Past::Missed(records) => {
+                    missed_nothing.push(id);
+                    records
+                }
+                Past::Lost(records) => {
+                    out.push(Output::Recovered(id, false));
+                    records
+                }
+            };
+            for record in past {
+                let entry = records.entry(record.seq).or_insert_with(|| (self.count(&record), Vec::new()));
+                entry.1.push(id);
+            }
+        }
+        if !records.is_empty() {
+            out.push(Output::Past(records.into_values().collect()));
+        }
+        if !missed_nothing.is_empty() {
+            // They show messages that were counted long ago. Without a replica there is a reset when it comes.
+            if let Some(replica) = &self.replica {
+                out.push(Output::ResetOf(missed_nothing.clone(), replica.steps()));
+            }
+            out.extend(missed_nothing.into_iter().map(|id| Output::Recovered(id, true)));
+        }
+        for subscriber in added {
+            self.add(subscriber, out);
+        }
+    }
+
+    /// Adds everybody who only waited for the room to be ready.
+    pub(super) fn admit(&mut self, out: &mut Vec<Output>) {
+        if self.arrivals.iter().all(|arrival| arrival.wants_past) {
+            return;
+        }
+        // A pending change was made before they came: nobody may apply it to what is counted for them now.
+        self.flush(out);
+        let (waiting, ready) =
+            std::mem::take(&mut self.arrivals).into_iter().partition(|arrival| arrival.wants_past);
+        self.arrivals = waiting;
+        for Arrival { subscriber, .. } in ready {
+            self.add(subscriber, out);
+        }
+    }
+
+    fn add(&mut self, subscriber: Subscriber, out: &mut Vec<Output>) {
+        self.subscribers.insert(subscriber.id, subscriber);
+        out.push(Output::Added(subscriber.id));
+        if subscriber.reads {
+            let reader = self.readers.entry(subscriber.user).or_default();
+            reader.subscriptions += 1;
+            if reader.subscriptions == 1 {
+                out.push(Output::Enter(subscriber.user));
+            }
+        }
+    }
+}
