@@ -1,6 +1,9 @@
 //! `GET /rooms/{room}/messages`: pages of history for who has no connection.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -102,6 +105,10 @@ async fn page(engine: &Engine, room: RoomId, token: Option<&str>, query: &str) -
             let reason = "memberships cannot be checked at the moment".to_owned();
             return Err((StatusCode::SERVICE_UNAVAILABLE, reason));
         }
+    }
+    if !engine.caught_up.load(Ordering::Relaxed) {
+        // A subscriber would get the rest live; nobody tells this client.
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "catching up with the log".to_owned()));
     }
     let (reply, page) = oneshot::channel();
     engine.shards.send(room, Input::Page { room, place, limit, reply });

@@ -1,6 +1,6 @@
 //! Who lost a connection comes back with `after`: everything missed and then live, no gap and no repeat, on any node.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 use stomp::{Command, Frame};
@@ -29,6 +29,7 @@ impl Resumed {
     }
 
     fn take(&mut self, frame: &Frame) {
+        assert_eq!(frame.command, Command::Message, "{frame:?}");
         let body: Value = serde_json::from_slice(&frame.body).unwrap();
         if let Some(seq) = frame.headers.first("seq") {
             let history = frame.headers.first("history").is_some();
@@ -71,10 +72,22 @@ impl Client {
 }
 
 impl World {
-    /// Connected to the other node, if there are two.
-    pub(crate) async fn connect_elsewhere(&self, person: &Person) -> Client {
+    /// The node that is not a person's, if there are two.
+    fn other_addr(&self, person: &Person) -> SocketAddr {
         let own = self.addr_for(person);
-        let other = self.addrs().take(2).find(|addr| *addr != own).unwrap_or(own);
+        self.addrs().take(2).find(|addr| *addr != own).unwrap_or(own)
+    }
+
+    /// Connected to the other node, if there are two, once that has seen a place in a room.
+    pub(crate) async fn connect_elsewhere(&self, person: &Person, room: i64, seen: i64) -> Client {
+        let other = self.other_addr(person);
+        // A subscription from there on waits for it, and this kind is not reading.
+        let mut probe = Client::connect(other, &person.token).await;
+        let (destination, after) = (format!("/chatalarm/{room}"), seen.to_string());
+        let headers = [("id", "p"), ("destination", &*destination), ("after", &*after), ("receipt", "p")];
+        probe.send(Command::Subscribe, &headers, "").await;
+        probe.expect_receipt("p").await;
+        probe.disconnect().await;
         Client::connect(other, &person.token).await
     }
 }
@@ -104,7 +117,7 @@ async fn everything_missed_comes_and_then_what_is_said(world: &World) {
         }
         // Bo is gone on every node.
         a.expect_count(missed[2], 1).await;
-        let mut b = world.connect_elsewhere(&bo).await;
+        let mut b = world.connect_elsewhere(&bo, room, missed[2]).await;
         b.show(&shown);
         let resumed = b.resume(room, seen, 0).await;
         assert_eq!((resumed.seqs(), resumed.recovered), (missed.clone(), Some(true)), "{end}");
@@ -137,7 +150,7 @@ async fn counts_of_what_was_shown_before_are_right_after_a_resume(world: &World)
     c.disconnect().await;
     let third = a.post(room, "아무도?").await;
     a.expect_count(third, 2).await;
-    let mut b = world.connect_elsewhere(&bo).await;
+    let mut b = world.connect_elsewhere(&bo, room, third).await;
     b.show(&shown);
     b.resume(room, first, 0).await;
     b.expect_count(third, 1).await;
@@ -159,14 +172,16 @@ async fn a_replay_has_what_happened_and_what_is_said_by_now(world: &World) {
     }
     let deleted = a.change("delete", room, gone, "").await.expect("a deletion");
     world.leave(room, &cy).await;
-    a.expect_event("left").await;
+    let is_left = |frame: &Frame| String::from_utf8_lossy(&frame.body).contains("\"left\"");
+    let left = a.try_expect(is_left).await.unwrap();
+    let last = left.headers.first("seq").unwrap().parse().unwrap();
     // From memory, and from rows.
     for restarted in [false, true] {
         if restarted {
             world.rows_where(room, "kind = 2", 1).await;
             world.restart().await;
         }
-        let mut b = world.connect_elsewhere(&bo).await;
+        let mut b = world.connect_elsewhere(&bo, room, last).await;
         let resumed = b.resume(room, seen, 0).await;
         assert_eq!(resumed.recovered, Some(true));
         assert_eq!(resumed.types(), ["joined", "message", "message", "edited", "deleted", "left"]);
@@ -195,16 +210,16 @@ async fn who_was_away_too_long_starts_afresh(world: &World) {
             world.restart().await;
         }
         // Ten may be missed.
-        let mut b = world.connect_elsewhere(&bo).await;
+        let mut b = world.connect_elsewhere(&bo, room, sent[11]).await;
         let resumed = b.resume(room, sent[1], 3).await;
         assert_eq!((resumed.seqs(), resumed.recovered), (sent[2..].to_vec(), Some(true)));
         b.disconnect().await;
-        let mut b = world.connect_elsewhere(&bo).await;
+        let mut b = world.connect_elsewhere(&bo, room, sent[11]).await;
         let resumed = b.resume(room, sent[0], 3).await;
         assert_eq!((resumed.seqs(), resumed.recovered), (sent[9..].to_vec(), Some(false)));
         assert_eq!(resumed.order, ["recovered", "history", "history", "history"]);
         b.disconnect().await;
-        let mut b = world.connect_elsewhere(&bo).await;
+        let mut b = world.connect_elsewhere(&bo, room, sent[11]).await;
         let resumed = b.resume(room, 0, 0).await;
         assert_eq!((resumed.seqs(), resumed.recovered), (Vec::new(), Some(false)));
     }
@@ -272,8 +287,8 @@ async fn who_comes_back_again_and_again_sees_everything_once(world: &World) {
             note(&b.next().await.unwrap(), &mut seen);
         }
         // In turn: cut off, and on the other node.
-        let mut next =
-            if round % 2 == 0 { world.connect_elsewhere(&bo).await } else { world.connect(&bo).await };
+        let addr = if round % 2 == 0 { world.other_addr(&bo) } else { world.addr_for(&bo) };
+        let mut next = Client::connect(addr, &bo.token).await;
         drop(b);
         let resumed = next.resume(room, *seen.last().unwrap(), 0).await;
         assert_eq!(resumed.recovered, Some(true));
@@ -392,6 +407,31 @@ async fn without_positions_who_comes_is_let_in_and_counts_come_later(world: &Wor
     a.expect_count(seq, 0).await;
     let seq = b.post(room, "나").await;
     a.expect_count(seq, 0).await;
+}
+
+/// What would not fit its queue is not begun: its client would be closed, come back, and be closed again.
+#[tokio::test]
+async fn more_than_a_connection_may_wait_for_is_not_replayed() {
+    with_world_as(Backing::Embedded, &["--max-queued-bytes", "20000"], async |world| {
+        let (anna, bo) = (world.person().await, world.person().await);
+        let room = world.room(&[&anna, &bo]).await;
+        let mut a = world.connect(&anna).await;
+        let (mut sent, long) = (Vec::new(), "x".repeat(3_000));
+        for _ in 0..5 {
+            sent.push(a.post(room, &long).await);
+        }
+        let mut b = world.connect(&bo).await;
+        let resumed = b.resume(room, sent[0], 10).await;
+        assert_eq!((resumed.seqs(), resumed.recovered), (sent[2..].to_vec(), Some(false)));
+        let seqs = |page: Vec<(i64, Value)>| page.into_iter().map(|(seq, _)| seq).collect::<Vec<_>>();
+        assert_eq!(seqs(b.page(room, &[]).await), sent[2..]);
+        assert_eq!(seqs(b.page(room, &[("after", "0")]).await), sent[..3]);
+        b.disconnect().await;
+        let mut b = world.connect(&bo).await;
+        let resumed = b.resume(room, sent[1], 0).await;
+        assert_eq!((resumed.seqs(), resumed.recovered), (sent[2..].to_vec(), Some(true)));
+    })
+    .await;
 }
 
 /// A node that has not seen what its client has seen elsewhere lets it wait until it has.
