@@ -1,16 +1,8 @@
-import { expect, type Page, test } from '@playwright/test';
-import { bubble, createClub, live, openRoom, run, say, signUp, unread, words } from './people.ts';
+import { expect, test } from '@playwright/test';
+import { bubble, createClub, live, openRoom, run, say, signUp, turn, unread, words } from './people.ts';
 
 const SITE_A = process.env.MOYIZA_A_URL ?? 'http://localhost:8080';
 const SITE_B = process.env.MOYIZA_B_URL ?? SITE_A;
-
-/** What a browser tells a page whose tab goes to the back or to the front. */
-function turn(page: Page, visibility: 'hidden' | 'visible'): Promise<void> {
-  return page.evaluate((state) => {
-    Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
-    document.dispatchEvent(new Event('visibilitychange'));
-  }, visibility);
-}
 
 test('a page out of sight does not read; coming back to it does', async ({ browser }) => {
   const [a, b] = await Promise.all([

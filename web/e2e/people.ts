@@ -130,3 +130,11 @@ export function shown(page: Page): Promise<string[]> {
     }),
   );
 }
+
+/** What a browser tells a page whose tab goes to the back or to the front. */
+export function turn(page: Page, visibility: 'hidden' | 'visible'): Promise<void> {
+  return page.evaluate((state) => {
+    Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, visibility);
+}

@@ -1,15 +1,17 @@
-import { useCallback, useMemo } from 'react';
+import { useCallback, useMemo, useState } from 'react';
 import { useApi, useMe } from '../api/api.tsx';
 import type { MeetupSummary } from '../api/types.ts';
-import { NOT_A_MEMBER, type RoomView } from '../chat/index.ts';
+import { BANNED, type Message, NOT_A_MEMBER, ROOM_CLOSED, type Room, type RoomView } from '../chat/index.ts';
 import { CategoryTile } from '../meetups/category.tsx';
 import { Link, useTitle } from '../router.tsx';
+import type { Text } from '../text/en.ts';
 import { useText } from '../text/text.tsx';
 import { Icon } from '../ui/icon.tsx';
 import { useLoaded } from '../ui/loaded.tsx';
-import { Composer } from './composer.tsx';
+import type { Deed } from './bubbles.tsx';
+import { Composer, type Purpose } from './composer.tsx';
 import { MessageList } from './message-list.tsx';
-import { useNames, useRoom } from './use-room.ts';
+import { type Names, useNames, useRoom } from './use-room.ts';
 
 /** A meetup's chat, and on a wide screen one's other chats beside it. */
 export function ChatPage({ id }: { readonly id: number }) {
@@ -52,6 +54,7 @@ function ChatRoom({ id, title }: { readonly id: number; readonly title: string }
   const { room, view, reopen } = useRoom(id);
   const names = useNames(id, view.entries, view.status === 'live');
   const banner = useMemo(() => <Banner view={view} />, [view]);
+  const writing = useWriting(room, names);
   return (
     <section className="chat-room" aria-label={title}>
       <header className="chat-head">
@@ -76,7 +79,7 @@ function ChatRoom({ id, title }: { readonly id: number; readonly title: string }
       {view.status === 'refused' ? (
         <div className="notice" role="alert">
           <h2>{text.refusedTitle}</h2>
-          <p>{view.refusal === NOT_A_MEMBER ? text.membersOnly : view.refusal}</p>
+          <p>{refusalWords(text, view.refusal)}</p>
           <Link href={`/meetups/${id}`} className="button">
             {text.aboutMeetup}
           </Link>
@@ -86,12 +89,55 @@ function ChatRoom({ id, title }: { readonly id: number; readonly title: string }
         </div>
       ) : (
         <>
-          <MessageList room={room} view={view} names={names} me={me} />
-          <Composer title={title} disabled={room === undefined} onSend={(content) => room?.send(content)} />
+          <MessageList room={room} view={view} names={names} me={me} onDeed={writing.onDeed} />
+          <Composer
+            title={title}
+            disabled={room === undefined}
+            purpose={writing.purpose}
+            onSend={writing.onSend}
+            onCancel={writing.onCancel}
+          />
         </>
       )}
     </section>
   );
+}
+
+function refusalWords(text: Text, refusal: string | undefined): string | undefined {
+  if (refusal === NOT_A_MEMBER) return text.membersOnly;
+  if (refusal === BANNED) return text.banned;
+  return refusal === ROOM_CLOSED ? text.roomClosed : refusal;
+}
+
+/** What is being written: the next message, a reply, or other words for an earlier one. */
+function useWriting(room: Room | undefined, names: Names) {
+  const text = useText();
+  const [about, setAbout] = useState<{ readonly deed: Deed; readonly message: Message }>();
+  const onDeed = useCallback(
+    (deed: Deed, message: Message) => {
+      if (deed !== 'delete') setAbout({ deed, message });
+      else if (window.confirm(text.deleteReally)) room?.delete(message.seq);
+    },
+    [room, text],
+  );
+  const onCancel = useCallback(() => setAbout(undefined), []);
+  const onSend = (content: string) => {
+    setAbout(undefined);
+    if (about?.deed !== 'edit') room?.send(content, about?.message.seq);
+    else if (content !== about.message.content) room?.edit(about.message.seq, content);
+  };
+  let purpose: Purpose | undefined;
+  if (about !== undefined) {
+    const { deed, message } = about;
+    const isEdit = deed === 'edit';
+    purpose = {
+      key: `${deed}-${message.seq}`,
+      words: isEdit ? text.editing : text.replyTo(names.of(message.sender) ?? text.formerMember),
+      quote: message.content,
+      content: isEdit ? message.content : '',
+    };
+  }
+  return { purpose, onDeed, onSend, onCancel };
 }
 
 /** Says when what is shown may be out of date. */

@@ -1,18 +1,32 @@
-import { type KeyboardEvent, useId, useRef, useState } from 'react';
+import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
 import { useText } from '../text/text.tsx';
 import { Icon } from '../ui/icon.tsx';
 
 /** What the engine takes as it comes configured, in bytes; it has the last word. */
 const LONGEST = 8192;
 
+/** What is being written is not simply the next message. */
+export interface Purpose {
+  /** Names it: another one begins anew. */
+  readonly key: string;
+  /** In a few words. */
+  readonly words: string;
+  /** What it is about. */
+  readonly quote: string;
+  /** What to begin with. */
+  readonly content: string;
+}
+
 interface Props {
   readonly title: string;
   readonly disabled: boolean;
+  readonly purpose: Purpose | undefined;
   readonly onSend: (content: string) => void;
+  readonly onCancel: () => void;
 }
 
 /** Where one writes. Enter sends, Shift+Enter begins a line. */
-export function Composer({ title, disabled, onSend }: Props) {
+export function Composer({ title, disabled, purpose, onSend, onCancel }: Props) {
   const text = useText();
   const id = useId();
   const area = useRef<HTMLTextAreaElement>(null);
@@ -32,7 +46,21 @@ export function Composer({ title, disabled, onSend }: Props) {
     requestAnimationFrame(resize);
     area.current?.focus();
   };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only another purpose begins anew
+  useEffect(() => {
+    if (purpose === undefined) return;
+    if (purpose.content !== '') setContent(purpose.content);
+    requestAnimationFrame(resize);
+    area.current?.focus();
+  }, [purpose?.key]);
+  const cancel = () => {
+    if (purpose?.content) setContent('');
+    onCancel();
+    requestAnimationFrame(resize);
+    area.current?.focus();
+  };
   const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === 'Escape' && purpose !== undefined) cancel();
     if (event.key !== 'Enter' || event.shiftKey) return;
     // While a Hangul syllable is being put together, Enter completes it. Safari tells by the key code only.
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
@@ -48,6 +76,17 @@ export function Composer({ title, disabled, onSend }: Props) {
         send();
       }}
     >
+      {purpose && (
+        <div className="purpose">
+          <p>
+            <strong>{purpose.words}</strong>
+            <span>{purpose.quote}</span>
+          </p>
+          <button type="button" onClick={cancel} aria-label={text.cancel}>
+            <Icon name="cross" />
+          </button>
+        </div>
+      )}
       <label htmlFor={id} className="visually-hidden">
         {text.messageTo(title)}
       </label>

@@ -1,9 +1,9 @@
 import { useCallback, useMemo } from 'react';
-import type { Room, RoomView } from '../chat/index.ts';
+import type { Message, Room, RoomView } from '../chat/index.ts';
 import { formatDay } from '../text/format.ts';
 import { useLanguage } from '../text/text.tsx';
 import { Icon } from '../ui/icon.tsx';
-import { Bubble, OutgoingBubble } from './bubbles.tsx';
+import { Bubble, type Deed, OutgoingBubble, type Quote } from './bubbles.tsx';
 import { toRows } from './rows.ts';
 import type { Names } from './use-room.ts';
 import { useScroll } from './use-scroll.ts';
@@ -13,14 +13,26 @@ interface Props {
   readonly view: RoomView;
   readonly names: Names;
   readonly me: number;
+  readonly onDeed: (deed: Deed, message: Message) => void;
 }
 
 /** What has been said, oldest first, and one's own messages on their way. */
-export function MessageList({ room, view, names, me }: Props) {
+export function MessageList({ room, view, names, me, onDeed }: Props) {
   const { text, language } = useLanguage();
   const rows = useMemo(() => toRows(view.entries), [view.entries]);
   const loadOlder = useCallback(() => room?.loadOlder(), [room]);
   const { scroller, top, onScroll, hasNews, isAtEnd, toEnd } = useScroll(view, loadOlder);
+  const onRetry = useCallback((clientId: string) => room?.retry(clientId), [room]);
+  const onDiscard = useCallback((clientId: string) => room?.discard(clientId), [room]);
+  const bySeq = useMemo(() => new Map(view.entries.map((entry) => [entry.seq, entry])), [view.entries]);
+  const quoteOf = (seq: number | undefined): Quote | undefined => {
+    const quoted = seq === undefined ? undefined : bySeq.get(seq);
+    if (seq === undefined) return undefined;
+    // Further back than what is shown.
+    if (quoted?.type !== 'message') return { name: undefined, content: text.earlierMessage };
+    const content = quoted.deleted === undefined ? quoted.content : text.deletedMessage;
+    return { name: nameOf(quoted.sender), content };
+  };
   const nameOf = (user: number) => names.of(user) ?? text.formerMember;
   const isEmpty = view.status === 'live' && rows.length === 0 && view.outgoing.length === 0;
   return (
@@ -58,6 +70,7 @@ export function MessageList({ room, view, names, me }: Props) {
                   </li>
                 );
               }
+              const quote = quoteOf(row.message.replyTo);
               return (
                 <Bubble
                   key={row.key}
@@ -66,6 +79,12 @@ export function MessageList({ room, view, names, me }: Props) {
                   isMine={row.message.sender === me}
                   isFirst={row.isFirst}
                   isLast={row.isLast}
+                  quotedName={quote?.name}
+                  quotedContent={quote?.content}
+                  change={view.changing.find(({ target }) => target === row.message.seq)}
+                  onDeed={onDeed}
+                  onRetry={onRetry}
+                  onDiscard={onDiscard}
                 />
               );
             })}
@@ -76,6 +95,7 @@ export function MessageList({ room, view, names, me }: Props) {
             <OutgoingBubble
               key={message.clientId}
               message={message}
+              quote={quoteOf(message.replyTo)}
               onRetry={() => room?.retry(message.clientId)}
               onDiscard={() => room?.discard(message.clientId)}
             />

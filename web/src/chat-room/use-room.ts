@@ -8,6 +8,7 @@ const CLOSED: RoomView = {
   refusal: undefined,
   entries: [],
   outgoing: [],
+  changing: [],
   atStart: false,
   loadingOlder: false,
 };

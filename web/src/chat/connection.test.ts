@@ -212,3 +212,53 @@ test('closing while the token is still awaited opens nothing', async () => {
   await vi.advanceTimersByTimeAsync(60_000);
   expect(FakeSocket.opened).toHaveLength(0);
 });
+
+const told = (headers: Record<string, string>, body = '') =>
+  FakeSocket.last.frame(
+    'MESSAGE',
+    {
+      subscription: 'errors',
+      'message-id': 'r1',
+      destination: '/user/queue/errors',
+      ...headers,
+    },
+    body,
+  );
+
+test('what is refused is told without the connection ending', async () => {
+  const { room } = await openRoom();
+  room.send('x');
+  told(
+    { message: 'message too long', 'receipt-id': FakeSocket.last.header('SEND', 'receipt') ?? '' },
+    'too long',
+  );
+  expect(room.view.outgoing).toMatchObject([{ state: 'failed', refusal: 'too long' }]);
+  expect(room.view.status).toBe('live');
+  const subscription = FakeSocket.last.frames
+    .find((frame) => frame.includes('/chat/7'))
+    ?.match(/^id:(.*)$/m)?.[1];
+  told({ message: 'banned', 'ended-subscription': subscription ?? '', 'ended-destination': '/chat/7' });
+  expect(room.view).toMatchObject({ status: 'refused', refusal: 'banned' });
+  expect(FakeSocket.opened).toHaveLength(1);
+});
+
+test('what may work in a moment is asked again on a new connection', async () => {
+  const { room } = await openRoom();
+  room.send('x');
+  told(
+    { message: 'try again', 'receipt-id': FakeSocket.last.header('SEND', 'receipt') ?? '' },
+    'the log is away',
+  );
+  expect(room.view).toMatchObject({ status: 'lost', outgoing: [{ state: 'sending' }] });
+  await vi.advanceTimersByTimeAsync(500);
+  expect(FakeSocket.opened).toHaveLength(2);
+});
+
+test('a token about to end is replaced on the open connection', async () => {
+  await openRoom();
+  told({ 'content-type': 'application/json' }, '{"type":"token","expiresInSeconds":60}');
+  await settle();
+  expect(token).toHaveBeenLastCalledWith({ fresh: true });
+  expect(FakeSocket.last.header('SEND', 'destination')).toBe('/app/token');
+  expect(FakeSocket.last.frames.at(-1)).toContain('token-2');
+});

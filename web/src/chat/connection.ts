@@ -25,6 +25,12 @@ const CONNECT_TIMEOUT = 10_000;
 const TRY_AGAIN = 'try again';
 /** The `message` of an ERROR for somebody who is not in the room; `refusal` says just this, to be put into words. */
 export const NOT_A_MEMBER = 'not a member';
+/** The same for somebody who was put out of it. */
+export const BANNED = 'banned';
+/** The same where the meetup was deleted. */
+export const ROOM_CLOSED = 'room closed';
+/** Where the engine tells of what it refused, and of rooms and tokens that end, without closing the connection. */
+const ERRORS = '/user/queue/errors';
 /** How often each side shows that it is alive, in milliseconds. */
 const HEART_BEAT = 10_000;
 
@@ -135,7 +141,33 @@ export class Connection {
         }),
     };
     this.#link = link;
-    for (const room of this.#rooms) room.attach(link);
+    client.subscribe(ERRORS, (frame) => this.#link === link && this.#told(client, frame), { id: 'errors' });
+    for (const room of this.#rooms) if (room.view.status !== 'refused') room.attach(link);
+  }
+
+  /** News about the connection, which goes on. */
+  #told(client: Client, frame: IFrame): void {
+    const { message, 'receipt-id': receipt, 'ended-subscription': ended } = frame.headers;
+    if (ended !== undefined) {
+      for (const room of this.#rooms) if (room.expel(ended, message ?? '')) return;
+    } else if (message === undefined) {
+      this.#renewToken(client);
+    } else if (message === TRY_AGAIN) {
+      // Coming back, after a pause, asks for all of it again.
+      this.#drop();
+      this.#closed();
+    } else if (receipt !== undefined) {
+      const reason = message === NOT_A_MEMBER ? NOT_A_MEMBER : frame.body || message;
+      for (const room of this.#rooms) if (room.refuse(receipt, reason)) return;
+    }
+  }
+
+  /** The token is about to end, and the connection with it. Without a fresh one it comes back by itself. */
+  #renewToken(client: Client): void {
+    this.#options.token({ fresh: true }).then(
+      (token) => client.connected && client.publish({ destination: '/app/token', body: token }),
+      () => {},
+    );
   }
 
   /** An ERROR; the engine closes the connection after it. */

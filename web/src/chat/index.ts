@@ -10,14 +10,21 @@
  * | file            | the rule it holds                                                              |
  * |-----------------|--------------------------------------------------------------------------------|
  * | `wire.ts`       | what a frame means                                                             |
- * | `timeline.ts`   | `seq` order, each record once, unread counts by `changes` and `reset`          |
- * | `outbox.ts`     | one's own messages until the log shows them; a repeat keeps its client id      |
- * | `room.ts`       | subscribe, replay, history, send, retry                                        |
+ * | `timeline.ts`   | `seq` order, each record once, edits, unread counts by `changes` and `reset`   |
+ * | `outbox.ts`     | what one says and changes until the log has it; a repeat keeps its client id   |
+ * | `room.ts`       | subscribe, resume, history, send, reply, edit, delete, retry                   |
  * | `connection.ts` | a fresh token for each connection, reconnecting                                |
  * | `backoff.ts`    | how long to wait before that                                                   |
  */
 
-export { Connection, type ConnectionOptions, NOT_A_MEMBER, SignedOut } from './connection.ts';
+export {
+  BANNED,
+  Connection,
+  type ConnectionOptions,
+  NOT_A_MEMBER,
+  ROOM_CLOSED,
+  SignedOut,
+} from './connection.ts';
 export type { Outgoing } from './outbox.ts';
 export type { Room, RoomStatus, RoomView } from './room.ts';
 export type { Entry, Message } from './wire.ts';

@@ -1,10 +1,17 @@
 import type { Entry } from './wire.ts';
 
-/** A message of one's own on its way into the log. */
+/** A message of one's own on its way into the log, or a change of one that is there. */
 export interface Outgoing {
-  /** Names the message in every attempt: an attempt that did arrive is recognised by it. */
+  /** Names it in every attempt: an attempt that did arrive is recognised by it. */
   readonly clientId: string;
+  /** What it says; for a change, what the message is to say. */
   readonly content: string;
+  /** The `seq` of the message that this one answers. */
+  readonly replyTo?: number;
+  /** A change of the message at this `seq`. */
+  readonly target?: number;
+  /** The change is that the message goes. */
+  readonly deletes?: boolean;
   /** When it was written, in milliseconds since 1970. */
   readonly at: number;
   /** `sent`: durable (it has its RECEIPT), and its own MESSAGE is about to arrive. */
@@ -23,8 +30,8 @@ export class Outbox {
     return this.#messages;
   }
 
-  add(clientId: string, content: string, at: number): void {
-    this.#messages = [...this.#messages, { clientId, content, at, state: 'sending' }];
+  add(clientId: string, content: string, at: number, what: Partial<Outgoing> = {}): void {
+    this.#messages = [...this.#messages, { ...what, clientId, content, at, state: 'sending' }];
   }
 
   find(clientId: string): Outgoing | undefined {
@@ -36,8 +43,12 @@ export class Outbox {
     return this.#messages.filter((message) => message.state === 'sending');
   }
 
-  /** The RECEIPT came: it is in the log at `seq`. */
+  /** The RECEIPT came: it is in the log at `seq`. A change has nothing to wait for then. */
   sent(clientId: string, seq: number | undefined): void {
+    if (this.find(clientId)?.target !== undefined) {
+      this.remove(clientId);
+      return;
+    }
     this.#replace(clientId, ({ refusal: _, ...message }) => ({
       ...message,
       state: 'sent',

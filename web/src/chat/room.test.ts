@@ -37,6 +37,14 @@ class FakeLink implements Link {
     const headers = { seq: String(seq), unread: String(unread), ...(history ? { history: 'true' } : {}) };
     this.#on({ headers, body: JSON.stringify(body) });
   }
+  amend(seq: number, target: number, content: string | undefined, { history = false } = {}) {
+    const type = content === undefined ? 'deleted' : 'edited';
+    const headers = { seq: String(seq), ...(history ? { history: 'true' } : {}) };
+    this.#on({ headers, body: JSON.stringify({ type, target, user: 2, at: seq, content }) });
+  }
+  recovered(recovered: boolean) {
+    this.#on({ headers: {}, body: JSON.stringify({ type: 'recovered', recovered }) });
+  }
   read(body: object) {
     this.#on({ headers: {}, body: JSON.stringify({ type: 'read', ...body }) });
   }
@@ -125,28 +133,111 @@ test('an empty room is at its start', () => {
   expect(link.sent).toEqual([]);
 });
 
-test('after a reconnect it subscribes again and replaces what is stale, at once and only when complete', () => {
+test('after a reconnect what was missed is added to what is shown, at once and with new counts', () => {
   const { room } = open([1, 2, 3]);
   room.detach();
   expect(room.view.status).toBe('lost');
+  const first = room.view.entries[0];
   const next = new FakeLink();
   room.attach(next);
-  next.message(2, { history: true, unread: 0 });
-  next.message(3, { history: true, unread: 0 });
+  expect(next.subscriptions[0]?.headers).toMatchObject({ after: '3', history: '50' });
+  let drawn = 0;
+  room.listen(() => drawn++);
   next.message(4, { history: true, unread: 2 });
-  expect(shown(room)).toEqual([
-    [1, 1],
-    [2, 1],
-    [3, 1],
-  ]);
-  next.read({ changes: [{ from: 3, to: 4, by: -1 }] });
+  next.amend(5, 2, 'changed', { history: true });
+  expect(drawn).toBe(0);
+  next.read({
+    reset: [
+      [1, 0],
+      [3, 1],
+    ],
+  });
+  next.recovered(true);
   next.subscribed();
   expect(room.view.status).toBe('live');
+  expect(room.view.entries[0]).toBe(first);
+  expect(room.view.entries[1]).toMatchObject({ content: 'changed' });
   expect(shown(room)).toEqual([
+    [1, 1],
     [2, 0],
     [3, 0],
     [4, 1],
   ]);
+  // The next one begins behind the amendment.
+  room.detach();
+  const third = new FakeLink();
+  room.attach(third);
+  expect(third.subscriptions[0]?.headers.after).toBe('5');
+});
+
+test('what can no longer be resumed is replaced by history, at once and only when complete', () => {
+  const { room } = open([1, 2, 3]);
+  room.detach();
+  const next = new FakeLink();
+  room.attach(next);
+  next.recovered(false);
+  next.message(8, { history: true, unread: 0 });
+  next.message(9, { history: true, unread: 2 });
+  expect(shown(room).map(([seq]) => seq)).toEqual([1, 2, 3]);
+  next.read({ changes: [{ from: 8, to: 9, by: -1 }] });
+  next.subscribed();
+  expect(room.view).toMatchObject({ status: 'live', atStart: false });
+  expect(shown(room)).toEqual([
+    [8, 0],
+    [9, 1],
+  ]);
+});
+
+test('edits and deletions are shown as they come', () => {
+  const { room, link } = open([1, 2]);
+  link.amend(3, 1, 'better');
+  link.amend(4, 2, undefined);
+  link.amend(5, 2, 'never');
+  expect(room.view.entries).toMatchObject([
+    { content: 'better', edited: 3 },
+    { content: '', deleted: 4 },
+  ]);
+});
+
+test('a change of a message has its own client id, waits for its RECEIPT and is sent again after a reconnect', () => {
+  const { room, link } = open([1, 2]);
+  room.edit(1, 'better');
+  room.delete(2);
+  room.send('yes', 1);
+  expect(room.view.changing).toMatchObject([
+    { target: 1, content: 'better', state: 'sending' },
+    { target: 2, deletes: true },
+  ]);
+  expect(room.view.outgoing).toMatchObject([{ content: 'yes', replyTo: 1 }]);
+  const said = [
+    {
+      destination: '/app/edit/7',
+      headers: { 'client-id': 'mine-1', seq: '1' },
+      body: '{"content":"better"}',
+    },
+    { destination: '/app/delete/7', headers: { 'client-id': 'mine-2', seq: '2' }, body: '' },
+    { destination: '/app/chat/7', headers: { 'client-id': 'mine-3', 'reply-to': '1' } },
+  ];
+  expect(link.sent).toMatchObject(said);
+  link.receipt(link.sent[0]?.headers.receipt, { seq: '3' });
+  room.refuse(link.sent[1]?.headers.receipt ?? '', 'not your message');
+  expect(room.view.changing).toMatchObject([{ target: 2, state: 'failed', refusal: 'not your message' }]);
+  room.retry('mine-2');
+  room.detach();
+  const next = new FakeLink();
+  room.attach(next);
+  next.recovered(true);
+  next.subscribed();
+  expect(next.sent).toMatchObject(said.slice(1));
+});
+
+test('who is put out of the room is told why, and what is shown stays', () => {
+  const { room, link } = open([1]);
+  expect(room.expel('another', 'banned')).toBe(false);
+  expect(room.expel(link.subscriptions[0]?.id ?? '', 'banned')).toBe(true);
+  expect(room.view).toMatchObject({ status: 'refused', refusal: 'banned' });
+  room.close();
+  expect(link.unsubscribed).toEqual([]);
 });
 
 test('a reconnect asks for as much as was shown, up to what the engine gives', () => {
@@ -155,6 +246,7 @@ test('a reconnect asks for as much as was shown, up to what the engine gives', (
   const second = new FakeLink();
   room.attach(second);
   expect(second.subscriptions[0]?.headers.history).toBe('120');
+  second.recovered(false);
   for (let seq = 1; seq <= 300; seq++) second.message(seq, { history: true });
   second.subscribed();
   room.detach();

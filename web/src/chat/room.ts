@@ -1,6 +1,6 @@
 import { Outbox, type Outgoing } from './outbox.ts';
 import { Timeline } from './timeline.ts';
-import { type Entry, type Frame, parseRoomFrame } from './wire.ts';
+import { type Entry, type Frame, parseRoomFrame, type RoomFrame } from './wire.ts';
 
 /** An open STOMP connection, as much of it as a room needs. */
 export interface Link {
@@ -29,6 +29,8 @@ export interface RoomView {
   readonly refusal: string | undefined;
   readonly entries: readonly Entry[];
   readonly outgoing: readonly Outgoing[];
+  /** Changes of messages that are shown, on their way. */
+  readonly changing: readonly Outgoing[];
   /** There is nothing older than what is shown. */
   readonly atStart: boolean;
   readonly loadingOlder: boolean;
@@ -87,7 +89,8 @@ export class Room {
       status: this.#status,
       refusal: this.#refusal,
       entries: this.#timeline.entries,
-      outgoing: this.#outbox.messages,
+      outgoing: this.#outbox.messages.filter(({ target }) => target === undefined),
+      changing: this.#outbox.messages.filter(({ target }) => target !== undefined),
       atStart: this.#atStart,
       loadingOlder: this.#olderReceipt !== '',
     };
@@ -103,26 +106,32 @@ export class Room {
   /**
    * A connection is open: subscribe on it, which also means to be reading.
    *
-   * After a reconnect the counts of what was shown are stale and there may be a gap, so a new timeline is filled
-   * beside the old one, with as much history as was shown, and takes its place when the RECEIPT says that the
-   * replay is complete. (Resuming with `after` will let the old one be kept.)
+   * After a reconnect only what was missed is asked for: it is added to what is shown, whose counts the engine sets
+   * anew. Where it says that this is no longer possible, and the first time, a new timeline is filled with history, as
+   * much as was shown, and takes its place when the RECEIPT says that the replay is complete.
    */
   attach(link: Link): void {
     const shown = this.#timeline.entries.length;
-    const history = Math.min(LONGEST_PAGE, Math.max(PAGE, shown));
-    const timeline = new Timeline();
+    const history = String(Math.min(LONGEST_PAGE, Math.max(PAGE, shown)));
+    const after = this.#timeline.head;
+    let timeline = after === undefined ? new Timeline() : this.#timeline;
     this.#link = link;
     this.#subscription = this.#unique('room');
     this.#subscribeReceipt = this.#unique('subscribe');
     link.expectReceipt(this.#subscribeReceipt, () => {
+      if (timeline !== this.#timeline) this.#atStart = timeline.first === undefined;
       this.#timeline = timeline;
-      this.#atStart = timeline.first === undefined;
       this.#status = 'live';
       this.#changed();
       for (const { clientId } of this.#outbox.waiting) this.#transmit(clientId);
     });
-    const headers = { history: String(history), receipt: this.#subscribeReceipt };
-    link.subscribe(this.#subscription, `/chat/${this.id}`, headers, (frame) => this.#take(timeline, frame));
+    const resume: Record<string, string> = after === undefined ? {} : { after: String(after) };
+    const headers = { ...resume, history, receipt: this.#subscribeReceipt };
+    link.subscribe(this.#subscription, `/chat/${this.id}`, headers, (frame) => {
+      const meaning = parseRoomFrame(frame);
+      if (meaning.kind === 'recovered' && !meaning.recovered) timeline = new Timeline();
+      this.#take(timeline, meaning);
+    });
   }
 
   /** The connection is gone. What was being sent waits for the next one. */
@@ -157,10 +166,34 @@ export class Room {
     return true;
   }
 
-  /** Says something; it is in `outgoing` at once. */
-  send(content: string): void {
+  /** The engine has taken this person out of the room, and says why. Returns whether it was this one. */
+  expel(subscription: string, reason: string): boolean {
+    if (subscription !== this.#subscription) return false;
+    this.#link = undefined;
+    this.#status = 'refused';
+    this.#refusal = reason;
+    this.#changed();
+    return true;
+  }
+
+  /** Says something, perhaps as a reply to the message at `replyTo`; it is in `outgoing` at once. */
+  send(content: string, replyTo?: number): void {
+    this.#add(content, replyTo === undefined ? {} : { replyTo });
+  }
+
+  /** Changes what one's own message at `target` says; it is in `changing` until the engine has it. */
+  edit(target: number, content: string): void {
+    this.#add(content, { target });
+  }
+
+  /** Takes one's own message at `target` back. */
+  delete(target: number): void {
+    this.#add('', { target, deletes: true });
+  }
+
+  #add(content: string, what: Partial<Outgoing>): void {
     const clientId = this.#newClientId();
-    this.#outbox.add(clientId, content, this.#now());
+    this.#outbox.add(clientId, content, this.#now(), what);
     this.#transmit(clientId);
     this.#changed();
   }
@@ -197,14 +230,15 @@ export class Room {
     this.#changed();
   }
 
-  #take(timeline: Timeline, frame: Frame): void {
-    const meaning = parseRoomFrame(frame);
+  #take(timeline: Timeline, meaning: RoomFrame): void {
     if (meaning.kind === 'entry') timeline.insert(meaning.entry);
+    else if (meaning.kind === 'amendment') timeline.amend(meaning.amendment);
     else if (meaning.kind === 'changes') timeline.change(meaning.changes);
     else if (meaning.kind === 'reset') timeline.reset(meaning.steps);
-    // A page of history is drawn once, at its RECEIPT.
-    const isPartOfPage = meaning.kind === 'entry' && meaning.history;
-    if (timeline === this.#timeline && meaning.kind !== 'unknown' && !isPartOfPage) this.#changed();
+    if (timeline !== this.#timeline || meaning.kind === 'unknown') return;
+    // A page of history, and a replay, are drawn once, at their RECEIPT.
+    const isPartOfPage = 'history' in meaning && meaning.history;
+    if (!isPartOfPage) this.#changed();
   }
 
   #transmit(clientId: string): void {
@@ -222,8 +256,20 @@ export class Room {
       this.#outbox.sent(clientId, headers.seq === undefined ? undefined : Number(headers.seq));
       this.#changed();
     });
-    const headers = { 'client-id': clientId, receipt, 'content-type': 'application/json' };
-    this.#link.send(`/app/chat/${this.id}`, headers, JSON.stringify({ content: message.content }));
+    const { content, replyTo, target, deletes } = message;
+    const names = { 'client-id': clientId, receipt };
+    if (target !== undefined && deletes === true) {
+      this.#link.send(`/app/delete/${this.id}`, { ...names, seq: String(target) }, '');
+      return;
+    }
+    const headers = {
+      ...names,
+      'content-type': 'application/json',
+      ...(target === undefined ? {} : { seq: String(target) }),
+      ...(replyTo === undefined ? {} : { 'reply-to': String(replyTo) }),
+    };
+    const verb = target === undefined ? 'chat' : 'edit';
+    this.#link.send(`/app/${verb}/${this.id}`, headers, JSON.stringify({ content }));
   }
 
   #fail(clientId: string, reason?: string): void {

@@ -112,3 +112,21 @@ describe('reset', () => {
     expect(timeline.entries[1]).toBe(before[1]);
   });
 });
+
+test('amendments change the message they name, the last one stands, and a deletion is final', () => {
+  const timeline = new Timeline();
+  const said = { type: 'message', at: 1, sender: 1, clientId: undefined, unread: 2 } as const;
+  timeline.insert({ ...said, seq: 3, content: 'a', replyTo: 1 });
+  timeline.insert({ type: 'joined', seq: 4, at: 1, user: 9 });
+  const [, untouched] = timeline.entries;
+  timeline.amend({ seq: 8, at: 80, target: 3, content: 'late' });
+  timeline.amend({ seq: 6, at: 60, target: 3, content: 'early' });
+  expect(timeline.first).toMatchObject({ content: 'late', edited: 80, unread: 2, replyTo: 1 });
+  timeline.amend({ seq: 7, at: 70, target: 3, content: undefined });
+  timeline.amend({ seq: 9, at: 90, target: 3, content: 'never' });
+  expect(timeline.first).toEqual({ ...said, seq: 3, content: '', deleted: 70 });
+  for (const target of [2, 4, 5]) timeline.amend({ seq: 10, at: 1, target, content: 'x' });
+  expect(timeline.entries).toHaveLength(2);
+  expect(timeline.last).toBe(untouched);
+  expect(timeline.head).toBe(10);
+});

@@ -1,4 +1,4 @@
-import type { Entry, ReadChange, ReadStep } from './wire.ts';
+import type { Amendment, Entry, Message, ReadChange, ReadStep } from './wire.ts';
 
 /**
  * A room's log as far as it has been fetched: in `seq` order, each record once, with exact unread counts.
@@ -12,6 +12,9 @@ import type { Entry, ReadChange, ReadStep } from './wire.ts';
  */
 export class Timeline {
   #entries: readonly Entry[] = [];
+  #head: number | undefined;
+  /** Message → the `seq` of the last amendment of it that was applied. */
+  #amended = new Map<number, number>();
 
   /** All records, oldest first. */
   get entries(): readonly Entry[] {
@@ -28,6 +31,11 @@ export class Timeline {
     return this.#entries.at(-1);
   }
 
+  /** The furthest `seq` that has come, amendments included: what was missed lies behind it. */
+  get head(): number | undefined {
+    return this.#head;
+  }
+
   /**
    * Puts a record, live or of history, in its place. One that is there already is dropped (and `false` returned):
    * the shown one has had every change since applied to it.
@@ -35,9 +43,31 @@ export class Timeline {
   insert(entry: Entry): boolean {
     const entries = this.#entries;
     const place = this.#countUpTo(entry.seq);
+    this.#pass(entry.seq);
     if (entries[place - 1]?.seq === entry.seq) return false;
     this.#entries = [...entries.slice(0, place), entry, ...entries.slice(place)];
     return true;
+  }
+
+  /**
+   * Changes or empties a message that is shown; one that is not comes as it is then. A deletion is final, and of two
+   * amendments the one with the greater `seq` stands, in whatever order they come.
+   */
+  amend({ seq, at, target, content }: Amendment): void {
+    this.#pass(seq);
+    const place = this.#countUpTo(target) - 1;
+    const message = this.#entries[place];
+    if (message?.type !== 'message' || message.seq !== target || message.deleted !== undefined) return;
+    if (content !== undefined && seq <= (this.#amended.get(target) ?? 0)) return;
+    this.#amended.set(target, seq);
+    const { replyTo: _, edited: __, ...bare } = message;
+    const amended: Message =
+      content === undefined ? { ...bare, content: '', deleted: at } : { ...message, content, edited: at };
+    this.#entries = this.#entries.with(place, amended);
+  }
+
+  #pass(seq: number): void {
+    this.#head = Math.max(this.#head ?? seq, seq);
   }
 
   /** Applies a `read` event's changes: each adds `by` to the messages with `from < seq ≤ to`. */

@@ -42,9 +42,47 @@ test('read events', () => {
 });
 
 test('what a newer engine may send is ignored', () => {
-  for (const body of ['not json', '7', 'null', { type: 'typing', user: 1 }, { type: 'recovered' }]) {
+  for (const body of ['not json', '7', 'null', { type: 'typing', user: 1 }]) {
     expect(parseRoomFrame(frame({}, body))).toEqual({ kind: 'unknown' });
   }
   const unnumbered = { type: 'message', sender: 1, at: 1, content: 'x' };
   expect(parseRoomFrame(frame({}, unnumbered))).toEqual({ kind: 'unknown' });
+});
+
+test('what became of a message since is in its body', () => {
+  const message = { type: 'message', sender: 1, at: 1 };
+  const entry = (body: object) => {
+    const parsed = parseRoomFrame(frame({ seq: '7' }, { ...message, ...body }));
+    return parsed.kind === 'entry' ? parsed.entry : undefined;
+  };
+  expect(entry({ content: 'b', edited: 5, 'reply-to': 3 })).toMatchObject({
+    content: 'b',
+    edited: 5,
+    replyTo: 3,
+  });
+  expect(entry({ deleted: 9 })).toMatchObject({ content: '', deleted: 9 });
+  expect(entry({})).toBeUndefined();
+});
+
+test('an edit and a deletion name their message', () => {
+  const edited = { type: 'edited', target: 7, user: 1, at: 5, content: 'b' };
+  expect(parseRoomFrame(frame({ seq: '9' }, edited))).toEqual({
+    kind: 'amendment',
+    history: false,
+    amendment: { seq: 9, at: 5, target: 7, content: 'b' },
+  });
+  const deleted = { type: 'deleted', target: 7, user: 1, at: 6 };
+  expect(parseRoomFrame(frame({ seq: '10', history: 'true' }, deleted))).toEqual({
+    kind: 'amendment',
+    history: true,
+    amendment: { seq: 10, at: 6, target: 7, content: undefined },
+  });
+  expect(parseRoomFrame(frame({}, deleted))).toEqual({ kind: 'unknown' });
+});
+
+test('whether all that was missed has come', () => {
+  for (const recovered of [true, false]) {
+    const parsed = parseRoomFrame(frame({}, { type: 'recovered', recovered }));
+    expect(parsed).toEqual({ kind: 'recovered', recovered });
+  }
 });

@@ -23,6 +23,9 @@ const PATHS = {
   place: 'M12 21s7-6.3 7-11.5a7 7 0 1 0-14 0C5 14.7 12 21 12 21M12 12a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5',
   retry: 'M20 12a8 8 0 1 1-2.5-5.8M20 3.5v4.5h-4.5',
   cross: 'M6 6l12 12M18 6 6 18',
+  reply: 'M9 6 4 11l5 5M4 11h9a7 7 0 0 1 7 7',
+  edit: 'M4 20h4L19 9l-4-4L4 16zM13 7l4 4',
+  bin: 'M4 7h16M9 7V4h6v3M6.5 7l1 13h9l1-13M10.5 11v5M13.5 11v5',
 } as const;
 
 export type IconName = keyof typeof PATHS;
