@@ -107,7 +107,10 @@ export async function live(page: Page): Promise<void> {
 }
 
 export function bubble(page: Page, content: string): Locator {
-  return page.getByRole('log').locator('.message', { has: page.getByText(content, { exact: true }) });
+  // Not the reply that quotes it.
+  const words = new RegExp(`^${content.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
+  const said = page.locator('.bubble', { hasText: words });
+  return page.getByRole('log').locator('.message', { has: said });
 }
 
 export function unread(page: Page, content: string): Locator {
