@@ -290,3 +290,46 @@ def test_a_chat_room(connect):
     frames.receipt("said")
     while json.loads(frames.message().body).get("content") != content:
         pass
+
+
+def test_a_chat_room_is_changed_and_resumed(connect):
+    token, room = person()
+    connection, frames = connect(token=token)
+    subscribe(connection, frames, f"/chat/{room}")
+    mark = str(uuid.uuid4())
+
+    def send(verb, content=None, **headers):
+        receipt = str(uuid.uuid4())
+        body = "" if content is None else json.dumps({"content": content})
+        connection.send(f"/app/{verb}/{room}", body, headers=headers, receipt=receipt)
+        frames.receipt(receipt)
+
+    def come(frames, wanted):
+        """The next message like this, and what came before it; others use the room too."""
+        before = []
+        while True:
+            frame = frames.message()
+            if wanted(json.loads(frame.body)):
+                return frame.headers["seq"], before
+            before.append(json.loads(frame.body))
+
+    # Sent again under its own name it is there once.
+    for _ in range(2):
+        send("chat", f"하나 {mark}", **{"client-id": mark})
+    first, _ = come(frames, lambda body: body.get("client-id") == mark)
+    send("chat", f"둘 {mark}", **{"reply-to": first})
+    second, before = come(frames, lambda body: body.get("content") == f"둘 {mark}")
+    assert not any(body.get("client-id") == mark for body in before)
+    send("edit", f"셋 {mark}", seq=first)
+    send("delete", seq=second)
+
+    again, missed = connect(token=token)
+    subscribe(again, missed, f"/chat/{room}", after=first)
+    bodies = []
+    while not bodies or bodies[-1]["type"] != "recovered":
+        bodies.append(json.loads(missed.message().body))
+    assert bodies[-1]["recovered"] is True
+    assert any(body.get("reply-to") == int(first) or "deleted" in body for body in bodies)
+    changes = {body["type"]: body for body in bodies if body.get("target") in (int(first), int(second))}
+    assert changes["edited"]["content"] == f"셋 {mark}"
+    assert changes["deleted"]["target"] == int(second)

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { bearer, connect, receipt, roommates, SIDE_BY_SIDE, subscribe } from '../broker.mjs';
+import { bearer, connect, person, receipt, roommates, SIDE_BY_SIDE, subscribe } from '../broker.mjs';
 
 describe('a chat room', SIDE_BY_SIDE, () => {
   test('is followed and written to', async (t) => {
@@ -43,4 +43,84 @@ describe('a chat room', SIDE_BY_SIDE, () => {
       break;
     }
   });
+
+  test('is resumed where it was left, with what was changed meanwhile', async (t) => {
+    const [one, two] = roommates();
+    const { room } = one;
+    const [a, b] = await Promise.all(
+      [one, two].map(({ token }) => connect(t, { connectHeaders: bearer(token) })),
+    );
+    const mark = one.token.slice(-8);
+    const first = await say(a, room, `하나 ${mark}`);
+    const inbox = await subscribe(b, `/chat/${room}`, { history: '1' });
+    const { headers } = await inbox.take();
+    await b.deactivate();
+    const second = await say(a, room, `둘 ${mark}`, { 'reply-to': first });
+    const edited = await change(a, 'edit', room, first, JSON.stringify({ content: `셋 ${mark}` }));
+    const deleted = await change(a, 'delete', room, second);
+
+    const again = await connect(t, { connectHeaders: bearer(two.token) });
+    const missed = await subscribe(again, `/chat/${room}`, { after: headers.seq });
+    const seen = new Map();
+    for (;;) {
+      const { headers, body } = await missed.take();
+      const event = JSON.parse(body);
+      if (event.type === 'recovered') {
+        assert.equal(event.recovered, true);
+        break;
+      }
+      if (headers.seq !== undefined) seen.set(headers.seq, { ...event, history: headers.history });
+    }
+    assert.equal(seen.get(second).content, undefined);
+    assert.equal(typeof seen.get(second).deleted, 'number');
+    assert.deepEqual(
+      [seen.get(edited).target, seen.get(edited).content, seen.get(edited).history],
+      [Number(first), `셋 ${mark}`, 'true'],
+    );
+    assert.equal(seen.get(deleted).target, Number(second));
+    // And then live.
+    const live = await say(a, room, `넷 ${mark}`, { 'reply-to': first });
+    for (;;) {
+      const { headers, body } = await missed.take();
+      if (headers.seq !== live) continue;
+      assert.equal(JSON.parse(body)['reply-to'], Number(first));
+      break;
+    }
+  });
+
+  test('has a message once, however often it is sent', async (t) => {
+    const { token, room } = person();
+    const clients = [];
+    for (let n = 0; n < 3; n++) clients.push(await connect(t, { connectHeaders: bearer(token) }));
+    const inbox = await subscribe(clients[0], `/chat/${room}`);
+    const content = `한 번만 ${token.slice(-8)}`;
+    const names = { 'client-id': crypto.randomUUID() };
+    const seqs = await Promise.all([...clients, ...clients].map((client) => say(client, room, content, names)));
+    assert.equal(new Set(seqs).size, 1);
+    const end = await say(clients[0], room, `끝 ${token.slice(-8)}`);
+    let count = 0;
+    for (;;) {
+      const { headers, body } = await inbox.take();
+      if (headers.seq === end) break;
+      if (JSON.parse(body)['client-id'] === names['client-id']) count += 1;
+    }
+    assert.equal(count, 1);
+  });
 });
+
+/** Says something in a room; its seq. */
+async function say(client, room, content, headers = {}) {
+  const body = JSON.stringify({ content });
+  const done = await receipt(client, (receipt) =>
+    client.publish({ destination: `/app/chat/${room}`, body, headers: { ...headers, ...receipt } }),
+  );
+  return done.headers.seq;
+}
+
+/** Edits or deletes a message; the seq of that. */
+async function change(client, verb, room, seq, body = '') {
+  const done = await receipt(client, (receipt) =>
+    client.publish({ destination: `/app/${verb}/${room}`, body, headers: { seq, ...receipt } }),
+  );
+  return done.headers.seq;
+}
