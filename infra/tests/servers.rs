@@ -7,6 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use moyiza::servers::{
     Kafka, Postgres, Redis, Scratch, Store,
+    kafka::Listener,
     postgres::{Binaries, Keep},
 };
 use rustix::process::Signal;
@@ -55,6 +56,40 @@ async fn redis_keeps_its_data_when_told_to() {
     redis.stop().await;
 }
 
+#[tokio::test]
+async fn killed_servers_start_again_on_their_data_and_ports() {
+    let store = store();
+    let scratch = Scratch::new(&store).await.unwrap();
+    let mut redis = Redis::start(&store, scratch.path(), true).await.unwrap();
+    let mut postgres = Postgres::start(&store, scratch.path(), Keep::Killed).await.unwrap();
+    let url = postgres.url("postgres");
+    let mut database = PgConnection::connect(&url).await.unwrap();
+    sqlx::query("create table kept as select 7 as number").execute(&mut database).await.unwrap();
+    assert_eq!(ask(&redis, "SET word kept").await, "+OK");
+    // Frozen ones too, with a connection open.
+    redis.child().freeze();
+    postgres.freeze();
+    tokio::join!(redis.child().kill(), postgres.kill());
+    assert!(redis.child().has_ended() && postgres.has_ended());
+    redis.restart().await.unwrap();
+    postgres.restart().await.unwrap();
+    assert_eq!(ask(&redis, "STRLEN word").await, ":4");
+    let mut database = PgConnection::connect(&url).await.unwrap();
+    let number: i32 = sqlx::query_scalar("select number from kept").fetch_one(&mut database).await.unwrap();
+    assert_eq!(number, 7);
+    postgres.freeze();
+    let asked = sqlx::query_scalar::<_, i32>("select number + 1 from kept").fetch_one(&mut database);
+    tokio::pin!(asked);
+    tokio::select! {
+        biased;
+        _ = &mut asked => panic!("a frozen server answered"),
+        () = tokio::task::yield_now() => {}
+    }
+    postgres.thaw();
+    assert_eq!(asked.await.unwrap(), 8);
+    postgres.stop().await;
+}
+
 /// One command, and the first line of its answer.
 async fn ask(redis: &Redis, command: &str) -> String {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -77,11 +112,18 @@ async fn kafka_starts_again_on_its_data_with_other_ports() {
 }
 
 #[tokio::test]
-async fn three_brokers_make_one_cluster() {
+async fn three_brokers_make_one_cluster_and_a_killed_one_comes_back_to_it() {
     let store = store();
     let scratch = Scratch::new(&store).await.unwrap();
-    let kafka = Kafka::start(&store, scratch.path(), 3).await.unwrap();
+    let way = Listener { name: "WAY".into(), advertised: vec![1, 2, 3] };
+    let mut kafka = Kafka::start_with(&store, scratch.path(), 3, &[way]).await.unwrap();
     assert_eq!(kafka.bootstrap().split(',').count(), 3);
     assert_eq!(kafka.children().count(), 3);
+    for port in kafka.ports("WAY") {
+        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    }
+    kafka.broker(1).kill().await;
+    kafka.restart(1).await.unwrap();
+    kafka.ready(1).await;
     kafka.stop(Signal::KILL).await;
 }

@@ -169,6 +169,23 @@ impl Child {
         }
     }
 
+    /// Stops it where it is (SIGSTOP), until it is thawed: alive for the system, silent for everybody else.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Ends it by SIGKILL, also while it is frozen, and returns when it is gone.
+    pub async fn kill(&self) {
+        self.signal(Signal::KILL);
+        // Only how it ended is unknown then; that it has is what is asked for.
+        let _ = self.wait().await;
+    }
+
     /// Asks it to end by `signal`, kills it after `grace`, and returns when it is gone.
     pub async fn stop(self, signal: Signal, grace: Duration) {
         self.signal(signal);

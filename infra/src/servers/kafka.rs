@@ -31,21 +31,48 @@ const MISSING_JAVA: &str =
 /// Running brokers.
 #[derive(Debug)]
 pub struct Kafka {
-    brokers: Vec<(Child, u16)>,
+    installation: Installation,
+    brokers: Vec<Broker>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Broker {
+    node: Node,
+    child: Child,
+}
+
+/// One more way into every broker, for clients who come by way of somebody else.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// As in the brokers' settings: letters and digits.
+    pub name: String,
+    /// The port of 127.0.0.1 that each broker tells who came this way, in the brokers' order.
+    pub advertised: Vec<u16>,
 }
 
 impl Kafka {
     /// Starts `brokers` (1 or 3) brokers whose data is in `directory/kafka-{n}`.
     pub async fn start(store: &Store, directory: &Path, brokers: u8) -> Result<Self> {
+        Self::start_with(store, directory, brokers, &[]).await
+    }
+
+    /// The same with more listeners than the brokers' own.
+    pub async fn start_with(
+        store: &Store,
+        directory: &Path,
+        brokers: u8,
+        listeners: &[Listener],
+    ) -> Result<Self> {
         let installation = Installation::find(store).await?;
         let began = Instant::now();
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match installation.start(directory, brokers, None).await {
-                Ok(kafka) => {
+            match installation.start(directory, brokers, listeners, None).await {
+                Ok(running) => {
                     tracing::info!(brokers, took = ?began.elapsed(), "Kafka is ready");
-                    return Ok(kafka);
+                    return Ok(Self { installation, brokers: running });
                 }
                 // The ports were free a moment ago: others may be.
                 Err(error) if attempts < 3 && format!("{error:#}").contains("in use") => {
@@ -59,23 +86,58 @@ impl Kafka {
     /// The brokers' addresses, as clients want them.
     pub fn bootstrap(&self) -> String {
         let addresses: Vec<String> =
-            self.brokers.iter().map(|(_, port)| format!("127.0.0.1:{port}")).collect();
+            self.brokers.iter().map(|broker| format!("127.0.0.1:{}", broker.node.port)).collect();
         addresses.join(",")
     }
 
     /// The brokers' processes.
     pub fn children(&self) -> impl Iterator<Item = &Child> {
-        self.brokers.iter().map(|(child, _)| child)
+        self.brokers.iter().map(|broker| &broker.child)
+    }
+
+    /// The process of the broker at `index`, from 0 on.
+    ///
+    /// # Panics
+    /// If there is no such broker.
+    pub fn broker(&self, index: usize) -> &Child {
+        &self.brokers[index].child
+    }
+
+    /// Where each broker listens for those who come by way of `listener`.
+    pub fn ports(&self, listener: &str) -> Vec<u16> {
+        let port =
+            |broker: &Broker| broker.node.extra.iter().find(|way| way.name == listener).map(|way| way.port);
+        self.brokers.iter().filter_map(port).collect()
+    }
+
+    /// Starts the broker at `index` again on the same data and ports, after its process was killed. It is not waited
+    /// for: while too few others are there, it cannot become ready.
+    ///
+    /// # Panics
+    /// If there is no such broker.
+    pub async fn restart(&mut self, index: usize) -> Result<()> {
+        let several = self.brokers.len() > 1;
+        let broker = &mut self.brokers[index];
+        broker.child = self.installation.launch(&broker.node, several, None).await?;
+        Ok(())
+    }
+
+    /// Waits until the broker at `index` answers and knows all the others.
+    ///
+    /// # Panics
+    /// If there is no such broker.
+    pub async fn ready(&self, index: usize) {
+        metadata::shows_brokers(self.brokers[index].node.port, self.brokers.len()).await;
     }
 
     /// Stops them by `signal`: KILL where the data is thrown away, TERM elsewhere.
     pub async fn stop(self, signal: Signal) {
         // All at once: a broker that leaves in order waits for the others to take over.
-        for (child, _) in &self.brokers {
-            child.signal(signal);
+        for broker in &self.brokers {
+            broker.child.signal(signal);
         }
-        for (child, _) in self.brokers {
-            child.stop(signal, Duration::from_secs(30)).await;
+        for broker in self.brokers {
+            broker.child.stop(signal, Duration::from_secs(30)).await;
         }
     }
 }
@@ -124,33 +186,45 @@ impl Installation {
         Ok(jars.join(":"))
     }
 
-    async fn start(&self, directory: &Path, brokers: u8, archive_at_exit: Option<&Path>) -> Result<Kafka> {
-        let nodes = Node::plan(directory, brokers)?;
-        let heap_mb = if brokers == 1 { 256 } else { 384 };
-        let mut running = Vec::new();
+    async fn start(
+        &self,
+        directory: &Path,
+        brokers: u8,
+        listeners: &[Listener],
+        archive_at_exit: Option<&Path>,
+    ) -> Result<Vec<Broker>> {
+        let nodes = Node::plan(directory, brokers, listeners)?;
         for node in &nodes {
             fs::create_dir_all(&node.data)?;
             fs::write(node.file(), properties::of(node, &nodes))?;
         }
-        for node in &nodes {
-            self.format(node, directory).await?;
-            let mut program = self.java(&format!("Kafka broker {}", node.id), heap_mb, archive_at_exit)?;
-            let log = fs::File::options().create(true).append(true).open(node.log())?;
-            let command = program.command();
-            command.current_dir(&node.data).stdout(log.try_clone()?).stderr(log);
-            command.arg("kafka.Kafka").arg(node.file());
-            running.push((program.start().await?, node.port));
+        let count = nodes.len();
+        let mut running = Vec::new();
+        for node in nodes {
+            self.format(&node, directory).await?;
+            let child = self.launch(&node, count > 1, archive_at_exit).await?;
+            running.push(Broker { node, child });
         }
-        for ((child, port), node) in running.iter().zip(&nodes) {
+        for Broker { child, node } in &running {
             tokio::select! {
-                () = metadata::shows_brokers(*port, nodes.len()) => {}
+                () = metadata::shows_brokers(node.port, count) => {}
                 status = child.wait() => bail!("{} ended at start-up ({}): {}", child.name(), status?, node.last_words()),
                 () = tokio::time::sleep(Duration::from_mins(2)) => {
                     bail!("{} was not ready in two minutes: see {}", child.name(), node.log().display())
                 }
             }
         }
-        Ok(Kafka { brokers: running })
+        Ok(running)
+    }
+
+    async fn launch(&self, node: &Node, several: bool, archive_at_exit: Option<&Path>) -> Result<Child> {
+        let heap_mb = if several { 384 } else { 256 };
+        let mut program = self.java(&format!("Kafka broker {}", node.id), heap_mb, archive_at_exit)?;
+        let log = fs::File::options().create(true).append(true).open(node.log())?;
+        let command = program.command();
+        command.current_dir(&node.data).stdout(log.try_clone()?).stderr(log);
+        command.arg("kafka.Kafka").arg(node.file());
+        program.start().await
     }
 
     /// Makes the node's storage, unless it is there. All nodes of a directory get one cluster id.

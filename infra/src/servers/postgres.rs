@@ -2,6 +2,7 @@
 
 mod binaries;
 mod leftover;
+mod processes;
 
 use std::{
     fs::{self, File},
@@ -33,6 +34,8 @@ pub enum Keep {
     Forever,
     /// For a test: nothing is synced, anybody on the machine may connect, many do.
     Scratch,
+    /// For a test that kills it: as [`Keep::Scratch`], but what was committed is with the system by then.
+    Killed,
 }
 
 /// A running server.
@@ -42,6 +45,16 @@ pub struct Postgres {
     log: Log,
     port: u16,
     password: Option<String>,
+    origin: Origin,
+}
+
+/// What it was started from, and can be again.
+#[derive(Debug)]
+struct Origin {
+    binaries: Binaries,
+    user: RunAs,
+    data: PathBuf,
+    keep: Keep,
 }
 
 /// The server's log, from this start on: what it said before says nothing about now.
@@ -71,16 +84,17 @@ impl Postgres {
         }
         let password = match keep {
             Keep::Forever => Some(fs::read_to_string(password_file(&directory))?),
-            Keep::Scratch => None,
+            Keep::Scratch | Keep::Killed => None,
         };
+        let origin = Origin { binaries: binaries.clone(), user, data, keep };
         let mut attempts = 0;
         loop {
             attempts += 1;
             let [port] = port::free()?;
             let log = Log::open(&directory);
-            let child = launch(binaries, &user, &log.path, &data, port, keep).await?;
-            match wait_ready(&child, &data, &log).await {
-                Ok(()) => return Ok(Self { child, log, port, password }),
+            let child = launch(&origin, &log.path, port).await?;
+            match wait_ready(&child, &origin.data, &log).await {
+                Ok(()) => return Ok(Self { child, log, port, password, origin }),
                 // Somebody else took the port in between.
                 Err(error) if attempts < 4 && format!("{error:#}").contains("could not") => {
                     tracing::debug!(%error, "starting PostgreSQL again");
@@ -88,6 +102,38 @@ impl Postgres {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Ends all its processes by SIGKILL, as when the machine loses its power but not its disks' caches.
+    pub async fn kill(&self) {
+        processes::kill(&self.child).await;
+    }
+
+    /// Whether it has ended, killed or by itself.
+    pub fn has_ended(&self) -> bool {
+        self.child.has_ended()
+    }
+
+    /// Starts it again on the same data and port, after it was killed.
+    pub async fn restart(&mut self) -> Result<()> {
+        leftover::stop(&self.origin.data).await?;
+        self.child = launch(&self.origin, &self.log.path, self.port).await?;
+        wait_ready(&self.child, &self.origin.data, &self.log).await
+    }
+
+    /// Stops every one of its processes where it is, until it is thawed.
+    pub fn freeze(&self) {
+        processes::freeze(&self.child);
+    }
+
+    /// Lets all of them go on.
+    pub fn thaw(&self) {
+        processes::thaw(&self.child);
+    }
+
+    /// Its port on 127.0.0.1.
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its address for `database`.
@@ -130,7 +176,7 @@ async fn init(binaries: &Binaries, user: &RunAs, directory: &Path, data: &Path, 
     // Byte order sorts the same after any upgrade of libc; letters are still known beyond ASCII.
     command.args(["--locale=C", "--lc-ctype=C.UTF-8"]).arg("-D").arg(&staging);
     match keep {
-        Keep::Scratch => command.args(["-A", "trust", "--no-sync"]),
+        Keep::Scratch | Keep::Killed => command.args(["-A", "trust", "--no-sync"]),
         Keep::Forever => {
             let password = random_password()?;
             let file = password_file(directory);
@@ -155,26 +201,26 @@ fn random_password() -> Result<String> {
     Ok(format!("{high:016x}{low:016x}"))
 }
 
-async fn launch(
-    binaries: &Binaries,
-    user: &RunAs,
-    log: &Path,
-    data: &Path,
-    port: u16,
-    keep: Keep,
-) -> Result<Child> {
+async fn launch(origin: &Origin, log: &Path, port: u16) -> Result<Child> {
+    let Origin { binaries, user, data, keep } = origin;
     let log = File::options().create(true).append(true).open(log)?;
-    // SIGINT is PostgreSQL's fast shutdown: after a SIGKILL of ours it still ends cleanly.
-    let mut program = Program::new("PostgreSQL", binaries.server(), user, Signal::INT).in_own_process_group();
+    // SIGINT is PostgreSQL's fast shutdown: after a SIGKILL of ours it still ends cleanly. One that is to be killed may
+    // be frozen then, and would never hear of it.
+    let at_end = if *keep == Keep::Killed { Signal::KILL } else { Signal::INT };
+    let mut program = Program::new("PostgreSQL", binaries.server(), user, at_end).in_own_process_group();
     let command = program.command();
     command.current_dir("/").stdout(Stdio::null()).stderr(log).arg("-D").arg(data);
     command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
     let mut settings = vec!["unix_socket_directories=", "logging_collector=off", "log_destination=stderr"];
-    if keep == Keep::Scratch {
-        settings.extend(["fsync=off", "full_page_writes=off", "synchronous_commit=off"]);
-        settings.extend(["max_connections=400", "autovacuum_naptime=1h"]);
-    } else {
-        settings.push("max_connections=200");
+    match keep {
+        Keep::Forever => settings.push("max_connections=200"),
+        Keep::Scratch | Keep::Killed => {
+            settings.extend(["fsync=off", "full_page_writes=off"]);
+            settings.extend(["max_connections=400", "autovacuum_naptime=1h"]);
+        }
+    }
+    if *keep == Keep::Scratch {
+        settings.push("synchronous_commit=off");
     }
     for setting in settings {
         command.args(["-c", setting]);

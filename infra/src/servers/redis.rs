@@ -30,21 +30,25 @@ const OLDEST_MAJOR: u32 = 7;
 pub struct Redis {
     child: Child,
     port: u16,
+    installed: Installation,
+    directory: PathBuf,
+    keep: bool,
 }
 
 impl Redis {
     /// Starts a server that keeps its data in `directory/redis` if `keep`, and in memory only otherwise.
     pub async fn start(store: &Store, directory: &Path, keep: bool) -> Result<Self> {
         let installed = Installation::find(store).await?;
-        let data = directory.join("redis");
-        fs::create_dir_all(&data)?;
+        fs::create_dir_all(data(directory))?;
         let mut attempts = 0;
         loop {
             attempts += 1;
             let [port] = port::free()?;
-            let child = launch(&installed, directory, &data, port, keep).await?;
+            let child = launch(&installed, directory, port, keep).await?;
             tokio::select! {
-                () = answers(port) => return Ok(Self { child, port }),
+                () = answers(port) => {
+                    return Ok(Self { child, port, installed, directory: directory.to_owned(), keep });
+                }
                 // The port was free a moment ago: another may be.
                 status = child.wait() => if attempts == 4 {
                     bail!("Redis ended at start-up ({}): see {}", status?, log_file(directory).display());
@@ -52,6 +56,22 @@ impl Redis {
                 () = tokio::time::sleep(Duration::from_mins(1)) => bail!("Redis was not ready in a minute"),
             }
         }
+    }
+
+    /// Starts it again on the same data and port, after its process was killed.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.child = launch(&self.installed, &self.directory, self.port, self.keep).await?;
+        tokio::select! {
+            () = answers(self.port) => Ok(()),
+            status = self.child.wait() => {
+                bail!("Redis ended at its restart ({}): see {}", status?, log_file(&self.directory).display())
+            }
+        }
+    }
+
+    /// Its port on 127.0.0.1.
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its address.
@@ -117,20 +137,18 @@ impl Installation {
     }
 }
 
-async fn launch(
-    installed: &Installation,
-    directory: &Path,
-    data: &Path,
-    port: u16,
-    keep: bool,
-) -> Result<Child> {
+async fn launch(installed: &Installation, directory: &Path, port: u16, keep: bool) -> Result<Child> {
     let log = fs::File::options().create(true).append(true).open(log_file(directory))?;
     let mut program = installed.program();
     let command = program.command();
-    command.current_dir(data).stdout(log).stderr(Stdio::null());
+    command.current_dir(data(directory)).stdout(log).stderr(Stdio::null());
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
     command.args(["--appendonly", if keep { "yes" } else { "no" }]);
     program.start().await
+}
+
+fn data(directory: &Path) -> PathBuf {
+    directory.join("redis")
 }
 
 fn log_file(directory: &Path) -> PathBuf {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 
-use super::Installation;
+use super::{Broker, Installation};
 use crate::servers::{Scratch, Store};
 
 /// Where the archive is, below Kafka's own directory.
@@ -31,8 +31,8 @@ pub(super) async fn make(store: &Store, installation: &Installation) -> Result<(
     tracing::info!("preparing Kafka for fast starts, once");
     let scratch = Scratch::new(store).await?;
     let partial = scratch.path().join("kafka.jsa");
-    let kafka = installation.start(scratch.path(), 1, Some(&partial)).await?;
-    for (child, _) in kafka.brokers {
+    let running = installation.start(scratch.path(), 1, &[], Some(&partial)).await?;
+    for Broker { child, .. } in running {
         // Java writes the archive as it ends.
         child.stop(Signal::TERM, Duration::from_mins(2)).await;
     }

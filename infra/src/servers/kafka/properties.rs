@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use super::Listener;
 use crate::servers::port;
 
 /// One broker.
@@ -16,15 +17,31 @@ pub(super) struct Node {
     pub(super) data: PathBuf,
     pub(super) port: u16,
     controller_port: u16,
+    pub(super) extra: Vec<Way>,
+}
+
+/// One listener more of one broker.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) name: String,
+    pub(super) port: u16,
+    advertised: u16,
 }
 
 impl Node {
     /// `count` nodes with ports of their own.
-    pub(super) fn plan(directory: &Path, count: u8) -> Result<Vec<Self>> {
+    pub(super) fn plan(directory: &Path, count: u8, listeners: &[Listener]) -> Result<Vec<Self>> {
         (1..=count)
             .map(|id| {
                 let [port, controller_port] = port::free()?;
-                Ok(Self { id, data: directory.join(format!("kafka-{id}")), port, controller_port })
+                let way = |listener: &Listener| {
+                    let [port] = port::free()?;
+                    let advertised = listener.advertised.get(usize::from(id) - 1).copied();
+                    let advertised = advertised.context("a listener without an address for every broker")?;
+                    Ok(Way { name: listener.name.clone(), port, advertised })
+                };
+                let extra = listeners.iter().map(way).collect::<Result<_>>()?;
+                Ok(Self { id, data: directory.join(format!("kafka-{id}")), port, controller_port, extra })
             })
             .collect()
     }
@@ -54,15 +71,20 @@ pub(super) fn of(node: &Node, nodes: &[Node]) -> String {
         nodes.iter().map(|node| format!("{}@127.0.0.1:{}", node.id, node.controller_port)).collect();
     let replication = nodes.len();
     let least_in_sync = if replication == 1 { 1 } else { 2 };
-    let Node { id, data, port, controller_port } = node;
+    let Node { id, data, port, controller_port, extra } = node;
+    let each = |text: fn(&Way) -> String| extra.iter().map(text).collect::<String>();
+    let listeners = each(|way| format!(",{}://127.0.0.1:{}", way.name, way.port));
+    let advertised = each(|way| format!(",{}://127.0.0.1:{}", way.name, way.advertised));
+    let protocols = each(|way| format!(",{}:PLAINTEXT", way.name));
     let mut text = format!(
         "process.roles=broker,controller
 node.id={id}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={data}/data
 auto.create.topics.enable=false
 default.replication.factor={replication}
@@ -121,12 +143,21 @@ mod tests {
 
     #[test]
     fn three_brokers_replicate_and_one_does_not() {
-        let nodes = Node::plan(Path::new("/d"), 3).unwrap();
+        let nodes = Node::plan(Path::new("/d"), 3, &[]).unwrap();
         let three = of(&nodes[2], &nodes);
         assert!(three.contains("node.id=3\n") && three.contains("offsets.topic.replication.factor=3\n"));
         assert!(three.contains("min.insync.replicas=2\n") && three.contains("log.dirs=/d/kafka-3/data\n"));
         let one = of(&nodes[0], &nodes[..1]);
         assert!(one.contains("\noffsets.topic.replication.factor=1\n"));
         assert!(!one.contains("broker.session.timeout.ms"));
+    }
+
+    #[test]
+    fn who_comes_by_another_way_is_told_that_way_s_address() {
+        let way = Listener { name: "ENGINE1".into(), advertised: vec![11, 12, 13] };
+        let nodes = Node::plan(Path::new("/d"), 3, &[way]).unwrap();
+        let second = of(&nodes[1], &nodes);
+        assert!(second.contains(&format!(",ENGINE1://127.0.0.1:{}\n", nodes[1].extra[0].port)));
+        assert!(second.contains(",ENGINE1://127.0.0.1:12\n") && second.contains(",ENGINE1:PLAINTEXT\n"));
     }
 }
