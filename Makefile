@@ -46,6 +46,13 @@ bench: tools web ## Run the benchmarks, and hold the engine against the least th
 fuzz: tools ## Attack the protocol crates, FUZZ_RUNS times each target
 	@chat-engine/fuzz/run.sh --runs "$(or $(FUZZ_RUNS),10000000)"
 
+.PHONY: chaos
+# A shell has SECONDS of its own in its environment: only what was said to make counts.
+chaos_seconds := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
+chaos: tools ## Break a cluster at random for SECONDS=600 from SEED=1, and check that it keeps its promises
+	@cargo build --package chat-engine --package chaos
+	@"$(target)/debug/chaos" --seconds "$(chaos_seconds)" --seed "$(or $(SEED),1)" --out "$(target)/chaos"
+
 .PHONY: web
 web: web/dist/index.html ## Build the web page
 

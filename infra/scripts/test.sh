@@ -63,6 +63,11 @@ fuzzing() {
     chat-engine/fuzz/run.sh --seconds 60 | tee "$reports/fuzz"
 }
 
+# A cluster of its own under faults at random; the schedule has every kind of fault in it.
+chaos() {
+    "${CARGO_TARGET_DIR:-target}/debug/chaos" --seconds 90 --seed 1 --out "${CARGO_TARGET_DIR:-target}/chaos"
+}
+
 web_tests() {
     (cd web && npm test -- --reporter=default --reporter=json --outputFile="$reports/web.json")
 }
@@ -113,6 +118,13 @@ if [[ ! $quick ]]; then
         /^fuzzed .*: FAILED/ { failed++ }
         END { print passed + 0, failed + 0 }' "$reports/fuzz" 2>/dev/null || echo 0 0)
     count "$ok" "$sum_passed" "$sum_failed"
+fi
+
+if [[ ! $quick ]]; then
+    ok=yes
+    # What went wrong is in it.
+    step "chaos, 90 seconds" chaos || ok=no
+    count "$ok" "$([[ $ok == yes ]] && echo 1 || echo 0)" 0
 fi
 
 ok=yes
