@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use fred::{
     clients::{Client, SubscriberClient},
-    interfaces::{ClientLike as _, FunctionInterface as _},
+    interfaces::{ClientInterface as _, ClientLike as _, FunctionInterface as _, PubsubInterface as _},
     types::{
         Builder, Value,
         config::{Config, ReconnectPolicy},
@@ -82,6 +82,8 @@ impl RedisReading {
         client.function_load::<(), _>(true, FUNCTIONS).await?;
         let subscriber: SubscriberClient = builder(url)?.build_subscriber_client()?;
         subscriber.init().await?;
+        // For whoever looks at Redis' list of clients.
+        subscriber.client_setname(format!("{prefix}feeds")).await?;
         let rooms = Rooms { client, prefix: prefix.into(), pool, epoch };
         let incarnation =
             Incarnation(getrandom::u64().map_err(|error| RedisError::Answer(error.to_string()))?);
@@ -176,6 +178,17 @@ pub(crate) fn builder(url: &str) -> Result<Builder, fred::error::Error> {
         performance.broadcast_channel_capacity = 4096;
     });
     Ok(builder)
+}
+
+/// Subscribes again to everything, after a reconnect; for as long as it takes. Not `manage_subscriptions`: it begins with a
+/// SUBSCRIBE to no channel, which Redis refuses, and then leaves the sharded channels out.
+pub(crate) async fn resubscribe(subscriber: &SubscriberClient) {
+    for channel in subscriber.tracked_shard_channels() {
+        while let Err(error) = subscriber.ssubscribe(channel.clone()).await {
+            tracing::warn!(%error, "a channel cannot be subscribed to again, trying again");
+            tokio::time::sleep(std::time::Duration::from_millis(RETRY_MS.into())).await;
+        }
+    }
 }
 
 /// A line that the functions return and publish: version, user, position.

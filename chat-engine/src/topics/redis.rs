@@ -17,7 +17,10 @@ use tokio::sync::{
 };
 
 use super::{Local, Told, TopicMessage, TopicsError};
-use crate::{connection::Batch, reading::redis::builder};
+use crate::{
+    connection::Batch,
+    reading::redis::{builder, resubscribe},
+};
 
 /// Messages that may wait for Redis: beyond them it is unavailable.
 const WAITING: usize = 4096;
@@ -59,15 +62,13 @@ impl RedisTopics {
         subscriber.init().await?;
         // For whoever looks at Redis' list of clients.
         subscriber.client_setname(format!("{prefix}topics")).await?;
-        // Subscribes again to everything after a reconnect.
-        subscriber.manage_subscriptions();
         let (publications, publishing) = mpsc::channel(WAITING);
         let (orders, ordered) = mpsc::unbounded_channel();
         tokio::spawn(publish(client, publishing));
         tokio::spawn(async move {
             tokio::select! {
                 // Both end with the node: one when nobody gives orders any more, the other never by itself.
-                () = follow(&subscriber, ordered) => {}
+                () = follow(&subscriber, ordered, &local) => {}
                 () = hand_on(&subscriber, &local) => {}
             }
         });
@@ -129,9 +130,21 @@ struct Wanted {
 }
 
 /// Keeps the node subscribed to the channels of its subscribers' topics.
-async fn follow(subscriber: &SubscriberClient, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn follow(subscriber: &SubscriberClient, mut orders: mpsc::UnboundedReceiver<Order>, local: &Local) {
     let mut channels: HashMap<String, Wanted> = HashMap::new();
-    while let Some(order) = orders.recv().await {
+    let mut reconnects = subscriber.reconnect_rx();
+    loop {
+        let order = tokio::select! {
+            // Cancel-safe both: `recv` takes nothing when dropped.
+            order = orders.recv() => order,
+            _ = reconnects.recv() => {
+                resubscribe(subscriber).await;
+                // What was published meanwhile went by.
+                local.interrupt();
+                continue;
+            }
+        };
+        let Some(order) = order else { return };
         match order {
             Order::Follow(channel, told) => {
                 let wanted = channels.entry(channel.clone()).or_default();
@@ -162,14 +175,9 @@ async fn follow(subscriber: &SubscriberClient, mut orders: mpsc::UnboundedReceiv
 }
 
 async fn hand_on(subscriber: &SubscriberClient, local: &Local) {
-    let (mut messages, mut reconnects) = (subscriber.message_rx(), subscriber.reconnect_rx());
+    let mut messages = subscriber.message_rx();
     loop {
-        let mut received = tokio::select! {
-            // Cancel-safe: `recv` of a broadcast takes nothing when dropped.
-            received = messages.recv() => received,
-            // What was published while the connection was away went by.
-            _ = reconnects.recv() => Err(RecvError::Lagged(0)),
-        };
+        let mut received = messages.recv().await;
         let mut batch = Batch::default();
         // What is there already leaves in the same writes.
         for turn in 1.. {

@@ -22,6 +22,8 @@ mod protocol;
 #[path = "../harness/proxy.rs"]
 mod proxy;
 mod reading;
+#[path = "../harness/redis.rs"]
+mod redis;
 mod repeats;
 mod resume;
 #[path = "../harness/settings.rs"]

@@ -4,7 +4,10 @@
 use serde_json::json;
 use stomp::Command;
 
-use crate::world::World;
+use crate::{
+    redis,
+    world::{Backing, World, with_world_as},
+};
 
 async fn a_count_falls_when_somebody_opens_the_room(world: &World) {
     let (anna, bo) = (world.person().await, world.person().await);
@@ -155,6 +158,27 @@ async fn older_messages_come_in_pages(world: &World) {
         found.splice(0..0, seqs);
     }
     assert_eq!(found, sent);
+}
+
+#[tokio::test]
+async fn a_cluster_follows_positions_again_after_its_connection_broke() {
+    with_world_as(Backing::Cluster, &[], async |world| {
+        let (anna, bo) = (world.person().await, world.person().await);
+        let room = world.room(&[&anna, &bo]).await;
+        let mut a = world.connect_to(&anna, room).await;
+        let mut b = world.connect_to(&bo, room).await;
+        let seq = a.post(room, "둘이 봄").await;
+        a.expect_count(seq, 0).await;
+        let channel = format!("{}{{room:{room}}}:feed", world.prefix());
+        redis::followers_become(&channel, 2).await;
+        redis::cut(&format!("{}feeds", world.prefix()), 2).await;
+        redis::followers_become(&channel, 2).await;
+        b.expect_count(seq, 0).await;
+        b.disconnect().await;
+        let unread = a.post(room, "갔어?").await;
+        a.expect_count(unread, 1).await;
+    })
+    .await;
 }
 
 crate::world::on_both_backends!(
