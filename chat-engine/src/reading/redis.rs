@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use fred::{
     clients::{Client, SubscriberClient},
-    interfaces::{ClientInterface as _, ClientLike as _, FunctionInterface as _, PubsubInterface as _},
+    interfaces::{ClientInterface as _, ClientLike as _, FunctionInterface as _},
     types::{
         Builder, Value,
         config::{Config, ReconnectPolicy},
@@ -178,17 +178,6 @@ pub(crate) fn builder(url: &str) -> Result<Builder, fred::error::Error> {
         performance.broadcast_channel_capacity = 4096;
     });
     Ok(builder)
-}
-
-/// Subscribes again to everything, after a reconnect; for as long as it takes. Not `manage_subscriptions`: it begins with a
-/// SUBSCRIBE to no channel, which Redis refuses, and then leaves the sharded channels out.
-pub(crate) async fn resubscribe(subscriber: &SubscriberClient) {
-    for channel in subscriber.tracked_shard_channels() {
-        while let Err(error) = subscriber.ssubscribe(channel.clone()).await {
-            tracing::warn!(%error, "a channel cannot be subscribed to again, trying again");
-            tokio::time::sleep(std::time::Duration::from_millis(RETRY_MS.into())).await;
-        }
-    }
 }
 
 /// A line that the functions return and publish: version, user, position.

@@ -3,7 +3,7 @@
 //! Every message goes through Redis, also to the subscribers beside its sender: all nodes see a topic's messages in
 //! one order.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fred::{
@@ -17,15 +17,14 @@ use tokio::sync::{
 };
 
 use super::{Local, Told, TopicMessage, TopicsError};
-use crate::{
-    connection::Batch,
-    reading::redis::{builder, resubscribe},
-};
+use crate::{connection::Batch, reading::redis::builder};
 
 /// Messages that may wait for Redis: beyond them it is unavailable.
 const WAITING: usize = 4096;
 /// Messages that go to Redis in one pipeline at most.
 const PIPELINE: usize = 128;
+/// Between two attempts to follow a channel again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Called when a message is on its way.
 type Done = Box<dyn FnOnce(Result<(), TopicsError>) + Send>;
@@ -170,6 +169,17 @@ async fn follow(subscriber: &SubscriberClient, mut orders: mpsc::UnboundedReceiv
                     tracing::warn!(%error, "a topic cannot be left");
                 }
             }
+        }
+    }
+}
+
+/// Subscribes again to everything, for as long as it takes. Not `manage_subscriptions`: it begins with a
+/// SUBSCRIBE to no channel, which Redis refuses, and then leaves the sharded channels out.
+async fn resubscribe(subscriber: &SubscriberClient) {
+    for channel in subscriber.tracked_shard_channels() {
+        while let Err(error) = subscriber.ssubscribe(channel.clone()).await {
+            tracing::warn!(%error, "a channel cannot be subscribed to again, trying again");
+            tokio::time::sleep(RETRY).await;
         }
     }
 }

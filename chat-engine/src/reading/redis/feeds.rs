@@ -7,7 +7,7 @@ use fred::{
 use shared::RoomId;
 use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot};
 
-use super::{Rooms, parse_change, resubscribe};
+use super::{Rooms, parse_change};
 use crate::shard::Shards;
 
 /// What the node wants to hear of. One queue, so that a room forgotten and opened again is followed.
@@ -25,32 +25,15 @@ pub(super) fn start(
     tokio::spawn(async move {
         tokio::select! {
             // Both end with the node: one when nobody gives orders any more, the other never by itself.
-            () = follow(&subscriber, rooms, orders, &shards) => {}
-            () = hand_on(&subscriber, &shards) => {}
+            () = follow(&subscriber, rooms, orders) => {}
+            () = hand_on(&subscriber, shards) => {}
         }
     });
     sender
 }
 
-async fn follow(
-    subscriber: &SubscriberClient,
-    rooms: Rooms,
-    mut orders: mpsc::UnboundedReceiver<Order>,
-    shards: &Shards,
-) {
-    let mut reconnects = subscriber.reconnect_rx();
-    loop {
-        let order = tokio::select! {
-            // Cancel-safe both: `recv` takes nothing when dropped.
-            order = orders.recv() => order,
-            _ = reconnects.recv() => {
-                resubscribe(subscriber).await;
-                // Changes went by meanwhile, and a room that is silent from now on would never find out.
-                shards.resync();
-                continue;
-            }
-        };
-        let Some(order) = order else { return };
+async fn follow(subscriber: &SubscriberClient, rooms: Rooms, mut orders: mpsc::UnboundedReceiver<Order>) {
+    while let Some(order) = orders.recv().await {
         let outcome = match order {
             Order::Follow(room, done) => {
                 let outcome = subscriber.ssubscribe(rooms.channel(room)).await;
@@ -68,16 +51,23 @@ async fn follow(
     }
 }
 
-async fn hand_on(subscriber: &SubscriberClient, shards: &Shards) {
-    let mut messages = subscriber.message_rx();
+async fn hand_on(subscriber: &SubscriberClient, shards: Shards) {
+    let (mut messages, mut reconnects) = (subscriber.message_rx(), subscriber.reconnect_rx());
     loop {
-        match messages.recv().await {
+        let message = tokio::select! {
+            // Cancel-safe: `recv` of a broadcast takes nothing when dropped.
+            message = messages.recv() => message,
+            _ = reconnects.recv() => Err(RecvError::Lagged(0)),
+        };
+        match message {
             Ok(message) => {
                 let change = message.value.as_str().and_then(|line| parse_change(&line));
                 if let (Some(room), Some(change)) = (room_of(&message.channel), change) {
                     shards.change(room, change);
                 }
             }
+            // Changes were missed, and a room that is silent from now on would never find out. Each open room fetches its
+            // positions again and, before that, follows its channel again.
             Err(RecvError::Lagged(_)) => shards.resync(),
             Err(RecvError::Closed) => return,
         }
