@@ -59,12 +59,25 @@ pub async fn write(
 }
 
 /// The same for many records, by COPY. `told`: the reading state has been told of every offset before it.
+///
+/// It goes on when it is dropped: sqlx leaves a connection whose COPY is dropped one answer behind the server, and whoever
+/// gets it next from the pool takes another's rows for its own.
 pub async fn write_many(
     pool: &PgPool,
     stretch: Stretch,
     told: u64,
     records: &[Arc<Record>],
 ) -> sqlx::Result<bool> {
+    let (pool, records) = (pool.clone(), records.to_vec());
+    match tokio::spawn(async move { copy_all(&pool, stretch, told, &records).await }).await {
+        Ok(written) => written,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime ends.
+        Err(_) => Err(sqlx::Error::WorkerCrashed),
+    }
+}
+
+async fn copy_all(pool: &PgPool, stretch: Stretch, told: u64, records: &[Arc<Record>]) -> sqlx::Result<bool> {
     let rows = Rows::of(pool, records).await?;
     let mut transaction = pool.begin().await?;
     // First, for it locks: whoever loses a race has not written a row.

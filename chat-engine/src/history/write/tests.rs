@@ -235,3 +235,32 @@ async fn a_change_of_nothing_is_a_row_and_no_more() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_write_that_nobody_waits_for_any_more_leaves_its_connection_in_order() {
+    use std::{future::poll_fn, pin::pin, task::Poll};
+    with_tables(async |table| {
+        let options = (*table.pool.connect_options()).clone();
+        let one =
+            sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+        let only = Table { pool: &one, way: table.way };
+        // Dropped after so many looks at it, each of them after an answer of the server.
+        for looks in 1..24_u32 {
+            let from = only.next().await;
+            let drafts = [said("a"), edit(from, "b"), said("c")];
+            let mut left = looks;
+            {
+                let mut writing = pin!(only.write_from(from, &drafts));
+                poll_fn(|context| {
+                    left -= 1;
+                    if left == 0 { Poll::Ready(()) } else { writing.as_mut().poll(context).map(drop) }
+                })
+                .await;
+            }
+            let answer: i64 =
+                sqlx::query_scalar("select $1::bigint").bind(i64::from(looks)).fetch_one(&one).await.unwrap();
+            assert_eq!(answer, i64::from(looks), "dropped after {looks} looks");
+        }
+    })
+    .await;
+}
