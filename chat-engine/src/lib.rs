@@ -18,7 +18,7 @@ pub mod room;
 mod running;
 mod server;
 pub mod shard;
-mod timing;
+pub mod timing;
 mod topics;
 
 pub use running::{Backend, Running, Settings, default_origins, start};

@@ -164,11 +164,11 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     }
     let setup = Setup::new(&settings, &common)?;
     let cores = available_parallelism().map_or(1, usize::from);
-    let (shards, receivers) = Shards::new(cores);
+    let timing = Arc::new(Timing::default());
+    let (shards, receivers) = Shards::new(cores, timing.clone());
     let (journal, journal_task) = Journal::start(database.clone());
     let memberships = Memberships::new(database.clone());
     let (stop, stopping) = watch::channel(false);
-    let timing = Arc::new(Timing::default());
     let local_topics = topics::Local::new(setup.tuning.compress_from);
     let Setup { session, send_rate, max_connections_per_user, door, tuning } = setup;
     let engine = |access, log, remote_topics, caught_up| {

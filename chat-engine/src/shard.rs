@@ -11,9 +11,12 @@ mod reader;
 mod tail;
 mod worker;
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 pub use outlet::{Answer, Feed, RoomOutlet};
@@ -32,6 +35,7 @@ use crate::{
     reading::{Change, Reading},
     record::Record,
     room::{Subscriber, SubscriberId},
+    timing::Timing,
 };
 
 /// Records that may wait for a shard.
@@ -167,19 +171,23 @@ struct Ways {
     /// Where records are read back that neither memory nor database has.
     log: Arc<OnceLock<Log>>,
     reads: Arc<AtomicU64>,
+    timing: Arc<Timing>,
 }
 
 struct Handle {
     inputs: mpsc::UnboundedSender<Input>,
-    records: mpsc::Sender<Arc<Record>>,
+    records: mpsc::Sender<Arrived>,
 }
 
+/// A record, and when it was read from the log.
+type Arrived = (Instant, Arc<Record>);
+
 /// The other ends of [`Shards`], before there are tasks.
-pub struct Receivers(Vec<(mpsc::UnboundedReceiver<Input>, mpsc::Receiver<Arc<Record>>)>);
+pub struct Receivers(Vec<(mpsc::UnboundedReceiver<Input>, mpsc::Receiver<Arrived>)>);
 
 impl Shards {
     /// The way to `count` shards that are started later.
-    pub fn new(count: usize) -> (Self, Receivers) {
+    pub fn new(count: usize, timing: Arc<Timing>) -> (Self, Receivers) {
         let (mut handles, mut receivers) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let (inputs, inputs_receiver) = mpsc::unbounded_channel();
@@ -187,7 +195,7 @@ impl Shards {
             handles.push(Handle { inputs, records });
             receivers.push((inputs_receiver, records_receiver));
         }
-        let ways = Ways { handles, log: Arc::default(), reads: Arc::default() };
+        let ways = Ways { handles, log: Arc::default(), reads: Arc::default(), timing };
         (Self(Arc::new(ways)), Receivers(receivers))
     }
 
@@ -195,6 +203,11 @@ impl Shards {
     pub fn set_log(&self, log: Log) {
         // Called once, by who starts the node.
         let _ = self.0.log.set(log);
+    }
+
+    /// Where it is noted how long messages take.
+    pub fn timing(&self) -> &Arc<Timing> {
+        &self.0.timing
     }
 
     /// How often history was read from the database.
@@ -222,12 +235,12 @@ impl Shards {
 
     /// The next record of the log; waits while the shard has too many.
     pub async fn record(&self, record: Arc<Record>) {
-        let _ = self.of(record.draft.room).records.send(record).await;
+        let _ = self.of(record.draft.room).records.send((Instant::now(), record)).await;
     }
 
     /// The next record of the log, from a thread that may block.
     pub fn record_blocking(&self, record: Arc<Record>) {
-        let _ = self.of(record.draft.room).records.blocking_send(record);
+        let _ = self.of(record.draft.room).records.blocking_send((Instant::now(), record));
     }
 
     /// Rows of `partition` before this place are in the database.
@@ -283,6 +296,7 @@ impl Receivers {
                 epoch,
                 reading: reading.clone(),
                 answers: handle.inputs.clone(),
+                timing: shards.0.timing.clone(),
                 tuning,
             };
             tokio::spawn(worker::Worker::new(deps, positions.to_vec()).run(inputs, records))

@@ -14,7 +14,7 @@ const BOUNDS: [u64; 26] = [
 
 /// A histogram that any thread may add to.
 #[derive(Debug, Default)]
-pub(crate) struct Histogram {
+pub struct Histogram {
     /// One for each bound, then those beyond the last.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     sum_us: AtomicU64,
@@ -50,8 +50,8 @@ fn seconds(us: u64) -> String {
 
 /// The parts of a message's way from SEND to MESSAGE and RECEIPT.
 #[derive(Debug, Default)]
-pub(crate) struct Timing {
-    /// From the log's taking a record to its being durable.
+pub struct Timing {
+    /// From the log's taking a record to its being durable. Embedded: for each transaction.
     pub(crate) append: Histogram,
     /// From the log's taking a record to this node's having read it back; records of this node with a `client-id`.
     pub(crate) read_back: Histogram,

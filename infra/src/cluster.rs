@@ -5,6 +5,7 @@ mod node;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -116,7 +117,8 @@ async fn say(database: &PgPool, brokers: &str, plan: &Plan, sayings: [demo::Sayi
     let topics = Topics::new(&*plan.run.common.prefix);
     let epoch = epoch::current(database, epoch::Backend::Kafka, plan.run.engine.log_partitions).await?;
     kafka::ensure(brokers, &topics, epoch).await?;
-    let log = Log::Kafka(kafka::KafkaLog::new(brokers, &topics, epoch, (&plan.run.engine).into())?);
+    let pace = (&plan.run.engine).into();
+    let log = Log::Kafka(kafka::KafkaLog::new(brokers, &topics, epoch, pace, Arc::default())?);
     for (room, sender, content) in sayings {
         log.append_durably(Draft::message(room, sender, None, None, content)).await?;
     }

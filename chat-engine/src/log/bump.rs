@@ -145,7 +145,7 @@ pub async fn bump(pool: &PgPool, order: &Bump) -> Result<Bumped, BumpError> {
     if let Some(old) = old {
         fence::raise(&order.brokers, &topics.chat_log(from.number), &old).await?;
         let (journal, journal_task) = Journal::start(pool.clone());
-        let (shards, _nobody) = Shards::new(1);
+        let (shards, _nobody) = Shards::new(1, std::sync::Arc::default());
         let connected =
             RedisReading::connect(&order.redis_url, &order.prefix, pool.clone(), from, journal, shards);
         let (redis, redis_task) = connected.await.map_err(|error| BumpError::Redis(error.to_string()))?;

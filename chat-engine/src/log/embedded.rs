@@ -131,7 +131,9 @@ impl Committer {
             }
             let (records, mut waiting) = self.number(batch.drain(..));
             if !records.is_empty() {
+                let begun = Instant::now();
                 self.commit(&records, &mut waiting).await?;
+                self.shards.timing().append.note(begun.elapsed());
                 self.hand_on(records).await?;
             }
             for Waiting { seq, done, .. } in waiting {

@@ -34,7 +34,10 @@ pub use topics::{TopicError, ensure};
 use window::{Backwards, Begun, Ticket, Window};
 
 use super::{AppendError, Completion, StretchError, epoch::Epoch, partition_of, repeats::Key};
-use crate::record::{Draft, Record, now_ms};
+use crate::{
+    record::{Draft, Record, now_ms},
+    timing::Timing,
+};
 
 /// What the producer holds at most, in KiB: with the brokers away it fills within `log_timeout_ms`, then senders are
 /// told that the log is overloaded.
@@ -120,8 +123,15 @@ impl ProducerContext for Deliveries {
 impl KafkaLog {
     /// A producer for the epoch's topic. In a runtime. A record with a client-id is answered when a tail has passed it:
     /// who has none sends without.
-    pub fn new(brokers: &str, topics: &Topics, epoch: Epoch, pace: Pace) -> Result<Self, KafkaError> {
-        let window = Arc::new(Window::new(epoch, Duration::from_millis(pace.timeout_ms.into())));
+    pub fn new(
+        brokers: &str,
+        topics: &Topics,
+        epoch: Epoch,
+        pace: Pace,
+        timing: Arc<Timing>,
+    ) -> Result<Self, KafkaError> {
+        let patience = Duration::from_millis(pace.timeout_ms.into());
+        let window = Arc::new(Window::new(epoch, patience, timing));
         let deliveries = Deliveries { window: window.clone(), lost: Arc::new(watch::Sender::new(None)) };
         let mut config = client_config(brokers);
         config

@@ -67,7 +67,7 @@ pub(super) async fn lay(
     for partition in 0..epoch.partitions {
         next.push(history::next_offset(pool, epoch, partition).await?);
     }
-    let log = KafkaLog::new(&brokers, &topics, epoch, settings.into())?;
+    let log = KafkaLog::new(&brokers, &topics, epoch, settings.into(), shards.timing().clone())?;
     let tail = tokio::task::spawn_blocking({
         let (brokers, topics, log) = (brokers.clone(), topics.clone(), log.clone());
         move || tail::Tail::assign(&brokers, &topics, epoch, &log, &next)

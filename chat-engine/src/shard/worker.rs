@@ -17,7 +17,7 @@ use shared::{RoomId, Seq};
 use tokio::sync::mpsc;
 
 use super::{
-    Input, RoomOutlet, Target, Tuning, Unavailable, Wanted,
+    Arrived, Input, RoomOutlet, Target, Tuning, Unavailable, Wanted,
     outlet::Destinations,
     reader::{Reader, Rows},
     tail::Tail,
@@ -27,8 +27,8 @@ use crate::{
     history::Found,
     log::{epoch::Epoch, partition_of},
     reading::{Reading, Snapshot},
-    record::Record,
     room::{Output, Room, Subscriber, SubscriberId},
+    timing::Timing,
 };
 
 /// Records and inputs that are worked through before their frames are written, at most.
@@ -54,6 +54,7 @@ pub(super) struct Deps {
     pub(super) epoch: Epoch,
     pub(super) reading: Reading,
     pub(super) answers: mpsc::UnboundedSender<Input>,
+    pub(super) timing: Arc<Timing>,
     pub(super) tuning: Tuning,
 }
 
@@ -110,7 +111,7 @@ impl Worker {
     pub(super) async fn run(
         mut self,
         mut inputs: mpsc::UnboundedReceiver<Input>,
-        mut records: mpsc::Receiver<Arc<Record>>,
+        mut records: mpsc::Receiver<Arrived>,
     ) {
         loop {
             let next = self.timers.peek().map(|Reverse((due, _))| *due);
@@ -126,7 +127,7 @@ impl Worker {
                     Some(Input::Stop) | None => return,
                     Some(input) => self.input(input),
                 },
-                Some(record) = records.recv() => self.record(&record),
+                Some(arrived) = records.recv() => self.record(&arrived),
                 () = timer => self.look(),
             }
             // What is there already is worked through first: its frames leave in the same writes.
@@ -134,8 +135,8 @@ impl Worker {
                 match (records.try_recv(), inputs.try_recv()) {
                     (Err(_), Err(_)) => break,
                     (record, input) => {
-                        if let Ok(record) = record {
-                            self.record(&record);
+                        if let Ok(arrived) = record {
+                            self.record(&arrived);
                         }
                         match input {
                             Ok(Input::Stop) => return,
@@ -153,13 +154,16 @@ impl Worker {
         partition_of(room, self.deps.epoch.partitions).into()
     }
 
-    fn record(&mut self, record: &Arc<Record>) {
+    fn record(&mut self, (read, record): &Arrived) {
         let (room, seq) = (record.draft.room, record.seq);
         let position = self.partition(room);
         // A reading that begins further back than this one did brings nothing new.
         self.positions[position] = self.positions[position].max(seq);
         if self.tail.push(record) {
             self.with_room(room, |room, out| room.record(record, Instant::now(), out));
+            if self.rooms.contains_key(&room) {
+                self.deps.timing.fan_out.note(read.elapsed());
+            }
         } else {
             self.with_room(room, |room, _| room.pass(seq));
         }

@@ -237,7 +237,8 @@ async fn a_stretch_of_a_cluster_s_log_has_every_record_once() {
         let (topics, epoch) = (Topics::new(world.prefix()), Epoch { number: 1, partitions: 2 });
         ensure(&brokers, &topics, epoch).await.unwrap();
         let pace = Pace { linger_ms: 0, timeout_ms: 10_000 };
-        let log = Log::Kafka(KafkaLog::new(&brokers, &topics, epoch, pace).unwrap());
+        let log =
+            Log::Kafka(KafkaLog::new(&brokers, &topics, epoch, pace, std::sync::Arc::default()).unwrap());
         let mut seqs = Vec::new();
         for (room, id) in [(room, "a"), (room, "b"), (other, "a"), (room, "a"), (room, "c"), (room, "b")] {
             seqs.push(Seq::from_raw(append(world, &anna, room, id, id).await).unwrap());

@@ -18,7 +18,7 @@ async fn with_log(test: impl AsyncFnOnce(&KafkaLog)) {
     let epoch = Epoch { number: 1, partitions: 1 };
     ensure(&brokers, &topics, epoch).await.unwrap();
     let pace = Pace { linger_ms: 0, timeout_ms: 10_000 };
-    test(&KafkaLog::new(&brokers, &topics, epoch, pace).unwrap()).await;
+    test(&KafkaLog::new(&brokers, &topics, epoch, pace, Arc::default()).unwrap()).await;
     let admin: AdminClient<DefaultClientContext> = client_config(&brokers).create().unwrap();
     let names = [topics.chat_log(1), topics.meetup_events()];
     admin.delete_topics(&[&*names[0], &*names[1]], &AdminOptions::new()).await.unwrap();
@@ -77,7 +77,7 @@ async fn senders_of_a_node_whose_tail_does_not_come_are_told_in_time() {
         // The same topic, and a node that waits for less long.
         let topics = Topics::new(log.0.topic.strip_suffix("chat.log.1").unwrap());
         let pace = Pace { linger_ms: 0, timeout_ms: 1_000 };
-        let hasty = KafkaLog::new(&brokers, &topics, log.0.epoch, pace).unwrap();
+        let hasty = KafkaLog::new(&brokers, &topics, log.0.epoch, pace, Arc::default()).unwrap();
         let (room, user) = (1.try_into().unwrap(), 2.try_into().unwrap());
         // It takes a while to be connected.
         while append(&hasty).await.is_err() {}

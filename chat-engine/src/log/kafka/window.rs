@@ -7,16 +7,20 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use shared::Seq;
 
-use crate::log::{
-    AppendError, Completion,
-    epoch::Epoch,
-    repeats::{Key, Repeats},
+use crate::{
+    log::{
+        AppendError, Completion,
+        epoch::Epoch,
+        repeats::{Key, Repeats},
+    },
+    timing::Timing,
 };
 
 /// The partitions of one epoch. Each has a lock of its own, held for a few look-ups and never while anybody is
@@ -25,6 +29,7 @@ pub(super) struct Window {
     partitions: Vec<Mutex<Partition>>,
     epoch: Epoch,
     patience: Duration,
+    timing: Arc<Timing>,
 }
 
 struct Partition {
@@ -42,6 +47,7 @@ struct Partition {
 
 struct Attempt {
     number: u64,
+    begun: Instant,
     waiting: Vec<Completion>,
 }
 
@@ -58,6 +64,7 @@ pub(super) struct Ticket {
     partition: u16,
     /// Its offset cannot be lower.
     floor: u64,
+    begun: Instant,
     waits: Waits,
 }
 
@@ -81,7 +88,7 @@ pub(crate) struct Backwards {
 }
 
 impl Window {
-    pub(super) fn new(epoch: Epoch, patience: Duration) -> Self {
+    pub(super) fn new(epoch: Epoch, patience: Duration, timing: Arc<Timing>) -> Self {
         let partition = || {
             Mutex::new(Partition {
                 repeats: Repeats::new(epoch.number),
@@ -93,7 +100,7 @@ impl Window {
             })
         };
         let partitions = std::iter::repeat_with(partition).take(epoch.partitions.into()).collect();
-        Self { partitions, epoch, patience }
+        Self { partitions, epoch, patience, timing }
     }
 
     fn partition(&self, partition: u16) -> &Mutex<Partition> {
@@ -110,11 +117,12 @@ impl Window {
 
     /// Somebody wants to append a record of this key, and to be told of its place.
     pub(super) fn begin(&self, partition: u16, key: Option<Key>, now_ms: i64, done: Completion) -> Begun {
+        let begun = Instant::now();
         let mut state = self.partition(partition).lock();
         let floor = state.taken;
         let Some(key) = key else {
             let waits = Waits::ForReport(Mutex::new(Some(done)));
-            return Begun::Send(Ticket { partition, floor, waits });
+            return Begun::Send(Ticket { partition, floor, begun, waits });
         };
         if let Some(first) = state.repeats.first(key, now_ms) {
             drop(state);
@@ -127,9 +135,9 @@ impl Window {
         }
         state.attempts_so_far += 1;
         let number = state.attempts_so_far;
-        state.attempts.insert(key, Attempt { number, waiting: vec![done] });
-        state.due.push_back((Instant::now() + self.patience, key, number));
-        Begun::Send(Ticket { partition, floor, waits: Waits::ForTail(key, number) })
+        state.attempts.insert(key, Attempt { number, begun, waiting: vec![done] });
+        state.due.push_back((begun + self.patience, key, number));
+        Begun::Send(Ticket { partition, floor, begun, waits: Waits::ForTail(key, number) })
     }
 
     /// Whether a record of this key is there or on its way.
@@ -147,6 +155,7 @@ impl Window {
         let mut state = self.partition(ticket.partition).lock();
         state.taken = state.taken.max(offset + 1);
         drop(state);
+        self.timing.append.note(ticket.begun.elapsed());
         if let Waits::ForReport(done) = &ticket.waits
             && let Some(done) = done.lock().take()
         {
@@ -182,6 +191,9 @@ impl Window {
         let seq = self.epoch.seq(offset);
         let first = state.repeats.take(key, seq, log_time_ms);
         let attempt = key.and_then(|key| state.attempts.remove(&key));
+        if let Some(attempt) = &attempt {
+            self.timing.read_back.note(attempt.begun.elapsed());
+        }
         let waiting = attempt.map_or_else(Vec::new, |attempt| attempt.waiting);
         Ok(Passed { is_new: first.is_none(), seq: first.unwrap_or(seq), waiting })
     }
@@ -250,8 +262,6 @@ fn answer(waiting: Vec<Completion>, outcome: &Result<Seq, AppendError>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{log::repeats::WINDOW_MS, record::Draft};
 
@@ -260,7 +270,7 @@ mod tests {
     const NOW: i64 = 1_800_000_000_000;
 
     fn window() -> Window {
-        Window::new(Epoch { number: 1, partitions: 1 }, Duration::from_secs(1))
+        Window::new(Epoch { number: 1, partitions: 1 }, Duration::from_secs(1), Arc::default())
     }
 
     fn key(client_id: &str) -> Option<Key> {
