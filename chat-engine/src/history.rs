@@ -11,7 +11,7 @@ mod write;
 
 pub use pages::{Found, Page, Span, explain, find, page};
 use sqlx::PgPool;
-pub use write::{Stretch, write, write_many};
+pub use write::{Stretch, is_written, write, write_many};
 
 use crate::log::epoch::Epoch;
 

@@ -58,6 +58,27 @@ pub async fn write(
     Ok(true)
 }
 
+/// Whether these records, the last of which says it for all, are rows: another process' record may have taken the place of
+/// one that has none.
+pub async fn is_written(pool: &PgPool, records: &[Arc<Record>]) -> sqlx::Result<bool> {
+    let Some(last) = records.last() else { return Ok(true) };
+    sqlx::query_scalar(
+        // One index or the other.
+        "with found as ( \
+            select kind, sender_id, sent_at from chat_messages where room_id = $1 and seq = $2 and kind < 3 union all \
+            select kind, sender_id, sent_at from chat_messages \
+            where room_id = $1 and seq = $2 and kind >= 3 and body <> '' \
+         ) select exists (select from found where (kind, sender_id, sent_at) = ($3, $4, $5))",
+    )
+    .bind(last.draft.room)
+    .bind(last.seq)
+    .bind(last.draft.kind.code())
+    .bind(last.draft.user)
+    .bind(sent_at(&last.draft))
+    .fetch_one(pool)
+    .await
+}
+
 /// The same for many records, by COPY. `told`: the reading state has been told of every offset before it.
 ///
 /// It goes on when it is dropped: sqlx leaves a connection whose COPY is dropped one answer behind the server, and whoever

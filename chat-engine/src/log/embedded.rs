@@ -178,21 +178,23 @@ impl Committer {
     async fn commit(&mut self, records: &[Arc<Record>], waiting: &mut Vec<Waiting>) -> anyhow::Result<()> {
         let (pool, epoch, from) = (self.pool.clone(), self.place.epoch, self.place.next);
         let to = from + records.len() as u64;
+        // Whether an attempt may have committed although its answer was lost.
+        let mut unknown = false;
         loop {
             let write = history::write(&pool, epoch, PARTITION, from, to, records);
             let error = match self.meanwhile(waiting, write).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => {
-                    match self.meanwhile(waiting, history::next_offset(&pool, epoch, PARTITION)).await {
-                        // An earlier attempt did commit; only its answer was lost.
-                        Ok(next) if next == to => return Ok(()),
-                        Ok(next) => anyhow::bail!(
-                            "another process writes this database's chat log: its next offset is {next}, not {from}"
-                        ),
-                        Err(error) => error,
-                    }
+                Ok(false) => match self.meanwhile(waiting, history::is_written(&pool, records)).await {
+                    Ok(true) if unknown => return Ok(()),
+                    Ok(_) => anyhow::bail!(
+                        "another process writes this database's chat log: its next offset is not {from} any more"
+                    ),
+                    Err(error) => error,
+                },
+                Err(error) => {
+                    unknown = true;
+                    error
                 }
-                Err(error) => error,
             };
             tracing::warn!(%error, records = records.len(), "chat records not committed, trying again");
             self.meanwhile(waiting, tokio::time::sleep(RETRY)).await;

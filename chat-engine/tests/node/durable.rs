@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use chat_engine::log::AppendError;
+use shared::event;
 use stomp::Command;
 
 use crate::{
     client::PATIENCE,
+    settings::settings,
     world::{Backing, World, with_world_as},
 };
 
@@ -26,6 +29,28 @@ async fn nothing_is_told_of_a_message_before_its_transaction_has_committed() {
         assert!(a.counts().is_empty(), "a message was shown: {:?}", a.counts());
         hold.rollback().await.unwrap();
         a.expect_receipt("post").await;
+        assert_eq!(world.rows(room, 1).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_embedded_nodes_on_one_database_the_later_ends_and_acknowledges_nothing() {
+    with_world_as(Backing::Embedded, &[], async |world| {
+        let anna = world.person().await;
+        let room = world.room(&[&anna]).await;
+        let mut a = world.connect_to(&anna, room).await;
+        // Both begin at the same offset.
+        let (_events, received) = event::local_channel();
+        let backend = chat_engine::Backend::Embedded { events: received };
+        let mut second =
+            chat_engine::start(settings(world.prefix(), []), world.pool.clone(), backend).await.unwrap();
+        a.post(room, "먼저").await;
+        let room_id = room.try_into().unwrap();
+        assert_eq!(second.post(room_id, anna.id, "나중").await, Err(AppendError::Unavailable));
+        let why = second.finished().await.to_string();
+        assert!(why.contains("chat log failed"), "{why}");
+        second.stop().await;
         assert_eq!(world.rows(room, 1).await.len(), 1);
     })
     .await;
