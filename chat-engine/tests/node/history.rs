@@ -238,15 +238,18 @@ async fn poison_in_the_log_of_a_cluster_is_a_dead_letter_and_the_rest_are_rows()
         offsets.push(produce_message(world, room, anna.id, "x", "refuse me").await);
         seqs.extend(post(&node, room, &anna, 20).await);
         offsets.push(produce(world, room, &[("kind", "0"), ("user", "1")], b"\xff").await);
+        // As long as the brokers take it: with its label it is longer.
+        let long = vec![b'x'; 999_900];
+        offsets.push(produce(world, room, &[("user", "1")], &long).await);
         seqs.extend(post(&node, room, &anna, 20).await);
         expect_rows(world, room, &seqs).await;
-        metric_becomes(node.addr(), "moyiza_dead_letters_total", 4).await;
+        metric_becomes(node.addr(), "moyiza_dead_letters_total", 5).await;
         let header = |message: &BorrowedMessage<'_>, name: &str| {
             let headers = message.headers().unwrap();
             let found = headers.iter().find(|header| header.key == name);
             found.map(|header| String::from_utf8(header.value.unwrap().to_vec()).unwrap())
         };
-        let mut letters = messages(&topics(world).dead_letter(), 0, 4, |message| {
+        let mut letters = messages(&topics(world).dead_letter(), 0, 5, |message| {
             assert_eq!(message.key().unwrap(), room.to_string().as_bytes());
             assert_eq!(header(message, "dead-letter-topic").unwrap(), topics(world).chat_log(1));
             assert_eq!(header(message, "dead-letter-partition").unwrap(), partition(room).to_string());
@@ -266,6 +269,7 @@ async fn poison_in_the_log_of_a_cluster_is_a_dead_letter_and_the_rest_are_rows()
         assert!(letters[2].2.contains("check constraint"), "{letters:?}");
         assert_eq!(letters[2].3, anna.id.to_string());
         assert_eq!(&*letters[3].1, b"\xff");
+        assert_eq!((letters[4].1.len(), letters[4].1.first()), (65_536, Some(&b'x')));
         stop(node).await;
     })
     .await;

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
     Message,
-    error::KafkaResult,
+    error::{KafkaError, KafkaResult},
     message::{Header, OwnedHeaders, OwnedMessage},
     producer::{FutureProducer, FutureRecord},
+    types::RDKafkaErrorCode,
     util::Timeout,
 };
 use shared::names::Topics;
@@ -18,6 +19,8 @@ use crate::{
 
 /// Between two attempts.
 const RETRY: Duration = Duration::from_secs(1);
+/// What is kept of a key or value that is too long to be a letter, in bytes: it fits whatever brokers allow.
+const CUT: usize = 65_536;
 
 /// Writes to the dead-letter topic.
 #[derive(Clone)]
@@ -80,6 +83,7 @@ impl DeadLetters {
         let headers = why
             .iter()
             .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }));
+        let (mut key, mut payload, mut headers) = (key, payload, headers);
         loop {
             let mut record: FutureRecord<'_, [u8], [u8]> =
                 FutureRecord::to(&self.topic).headers(headers.clone());
@@ -87,6 +91,17 @@ impl DeadLetters {
             record.payload = payload;
             match self.producer.send(record, Timeout::After(RETRY)).await {
                 Ok(_) => return,
+                // With its label it is larger than what it came as. Its beginning is better than a standstill.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _))
+                    if payload.is_some_and(|payload| payload.len() > CUT)
+                        || key.is_some_and(|key| key.len() > CUT) =>
+                {
+                    let length = payload.map_or(0, <[u8]>::len).to_string();
+                    let beginning = |bytes: &'_ [u8]| bytes.len().min(CUT);
+                    key = key.map(|key| &key[..beginning(key)]);
+                    payload = payload.map(|payload| &payload[..beginning(payload)]);
+                    headers = headers.insert(Header { key: "dead-letter-bytes", value: Some(&length) });
+                }
                 Err((error, _)) => {
                     tracing::warn!(%error, "the dead-letter topic takes nothing, trying again");
                     tokio::time::sleep(RETRY).await;

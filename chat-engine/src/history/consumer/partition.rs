@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rdkafka::message::OwnedMessage;
+use rdkafka::{Message as _, message::OwnedMessage};
 use tokio::{task::AbortHandle, time::Instant};
 
 use crate::{log::repeats::Repeats, record::Record};
@@ -91,6 +91,7 @@ impl Batch {
 
     pub(super) fn push_poison(&mut self, offset: u64, message: OwnedMessage, reason: String) {
         self.push(offset, None);
+        self.bytes += message.payload().map_or(0, <[u8]>::len);
         self.poison.push((message, reason));
     }
 
