@@ -114,6 +114,8 @@ pub struct Room {
     replica: Option<Replica>,
     /// A snapshot is on its way; changes wait for it.
     fetching: bool,
+    /// Changes may have been missed since it was asked for: another one is needed.
+    again: bool,
     /// Until when subscribers wait for the first replica.
     patience: Option<Instant>,
     /// The first replica takes too long: who comes is let in, and messages go out, without counts.
@@ -134,6 +136,7 @@ impl Room {
             head,
             replica: None,
             fetching: false,
+            again: false,
             patience: None,
             uncounted: false,
             waiting_changes: Vec::new(),
@@ -226,7 +229,10 @@ impl Room {
 
     /// The snapshot that was asked for.
     pub fn snapshot(&mut self, snapshot: Snapshot, now: Instant, out: &mut Vec<Output>) {
-        self.fetching = false;
+        self.fetching = std::mem::take(&mut self.again);
+        if self.fetching {
+            out.push(Output::FetchSnapshot);
+        }
         self.patience = None;
         if std::mem::take(&mut self.uncounted) {
             // Nobody may have listened when they entered.
@@ -252,7 +258,10 @@ impl Room {
 
     /// Changes may have been missed, and if none follows no gap would show it.
     pub fn resync(&mut self, out: &mut Vec<Output>) {
-        if self.replica.is_some() && !self.fetching {
+        if self.fetching {
+            // The one on its way may have been fetched before.
+            self.again = true;
+        } else if self.replica.is_some() {
             self.fetching = true;
             out.push(Output::FetchSnapshot);
         }

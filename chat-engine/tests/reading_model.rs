@@ -19,7 +19,7 @@ use std::{
 };
 
 use chat_engine::{
-    reading::{Change, Effect, Incarnation, state::RoomState},
+    reading::{Change, Effect, Incarnation, Snapshot, state::RoomState},
     record::{Draft, Record},
     room::{Output, Past, ReadRange, Room, Subscriber, SubscriberId},
 };
@@ -471,4 +471,21 @@ fn at_rest_every_tab_shows_what_the_authority_computes() {
         });
         assert!(outcome.is_ok(), "seed {seed}");
     }
+}
+
+#[test]
+fn what_may_be_missed_while_positions_are_fetched_is_fetched_again() {
+    let mut room = Room::new(RoomId::try_from(1).unwrap(), Seq::ZERO);
+    let (mut out, now) = (Vec::new(), Instant::now());
+    let subscriber = Subscriber { id: SubscriberId(1), user: user(1), reads: false };
+    room.subscribe(subscriber, false, now, &mut out);
+    assert_eq!(std::mem::take(&mut out), [Output::FetchSnapshot]);
+    // The connection on which it follows the room breaks meanwhile.
+    room.resync(&mut out);
+    assert_eq!(out, []);
+    let snapshot = |version| Snapshot { version, positions: Vec::new() };
+    room.snapshot(snapshot(7), now, &mut out);
+    assert!(std::mem::take(&mut out).contains(&Output::FetchSnapshot));
+    room.snapshot(snapshot(8), now, &mut out);
+    assert!(!out.contains(&Output::FetchSnapshot), "once");
 }
