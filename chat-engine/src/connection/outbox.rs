@@ -94,6 +94,13 @@ pub(super) enum SocketState {
 #[must_use = "dropped, the answer counts as given"]
 pub struct Owed(Arc<Outbox>);
 
+impl Owed {
+    /// Where the answer is to be queued.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.0
+    }
+}
+
 impl Drop for Owed {
     fn drop(&mut self) {
         self.0.state.lock().owed -= 1;

@@ -84,22 +84,25 @@ impl Sought {
         (older, newer)
     }
 
-    /// The page, of the rows that were [`missing`](Self::missing) and what is in memory.
+    /// The page, of the rows that were [`missing`](Self::missing) and what is in memory. `floor`: where memory began when
+    /// the rows were asked for. It may reach further back by now, for somebody else, and would repeat them.
     pub(super) fn complete(
         self,
         tail: &Tail,
         room: RoomId,
         older: Option<Rows>,
         newer: Option<Rows>,
+        floor: Seq,
     ) -> MessagePage {
         let ((below, before), (above, after)) = self.sides();
+        let from = if older.is_some() { floor } else { Seq::ZERO };
         let mut first = older.map(|rows| present(tail, room, rows).0).unwrap_or_default();
-        first.extend(tail.shown_before(room, below, before));
+        first.extend(tail.shown_before(room, below, before).into_iter().filter(|record| record.seq > from));
         first.drain(..first.len().saturating_sub(before));
 
         let (mut last, more) = newer.map(|rows| present(tail, room, rows)).unwrap_or_default();
         if !more {
-            last.extend(tail.shown_after(room, above.max(tail.floor(room)), after));
+            last.extend(tail.shown_after(room, above.max(floor), after));
         }
         last.truncate(after);
 

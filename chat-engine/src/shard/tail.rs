@@ -23,6 +23,9 @@ use crate::{
 /// What a record takes besides its texts: itself, its counts, its places in two queues.
 const OVERHEAD: usize = size_of::<Record>() + 64;
 
+/// Places in the queue of read rooms that may be out of date, beside as many as there are rooms.
+const READ_SLACK: usize = 64;
+
 /// The memory that a record takes.
 fn size(record: &Record) -> usize {
     OVERHEAD + record.draft.body.len() + record.draft.client_id.as_ref().map_or(0, |id| id.len())
@@ -132,6 +135,11 @@ impl Tail {
         if tail.first().is_some_and(|first| first <= floor) {
             tail.queued = ticket;
             self.read.push_back((ticket, room));
+            // A room that is read again stands there again: what it stood there before is struck out now and then.
+            if self.read.len() > 2 * self.rooms.len() + READ_SLACK {
+                let rooms = &self.rooms;
+                self.read.retain(|(ticket, room)| rooms.get(room).is_some_and(|tail| tail.queued == *ticket));
+            }
         } else {
             tail.low = None;
             if tail.is_empty() {

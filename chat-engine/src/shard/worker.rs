@@ -44,7 +44,8 @@ enum FetchedContent {
     Snapshot(Snapshot),
     /// Rows below the memory, for those who arrive.
     Older(Result<Rows, Unavailable>),
-    Page(pages::Asked, Result<(Option<Rows>, Option<Rows>), Unavailable>),
+    /// With where memory began when the rows were asked for.
+    Page(pages::Asked, Result<(Option<Rows>, Option<Rows>), Unavailable>, Seq),
     Found(pages::Lookup, Result<Option<Found>, Unavailable>),
 }
 
@@ -181,10 +182,15 @@ impl Worker {
                 drop(taken);
                 self.subscribe(room, subscriber, outlet, wanted);
             }
-            Input::Unsubscribe { room, id } => drop(self.unsubscribe(room, id)),
+            Input::Unsubscribe { room, id } => {
+                let left = self.unsubscribe(room, id);
+                // It left before it was added: what it asked for is done with.
+                if let Some(RoomOutlet { outlet, answer: Some(answer), .. }) = left {
+                    answer.give(&outlet.outbox, &mut self.batch);
+                }
+            }
             Input::History { room, id, place, limit, answer, taken } => {
-                drop(taken);
-                let asked = pages::Asked::by_subscriber(id, place, limit, answer);
+                let asked = pages::Asked::by_subscriber(id, place, limit, answer, taken);
                 match self.rooms.get_mut(&room) {
                     Some(open) if open.arriving.contains_key(&id) => open.later.push((id, asked)),
                     _ => self.read_page(room, asked),
@@ -213,8 +219,8 @@ impl Worker {
                 self.advance(room, None);
             }
             FetchedContent::Older(rows) => self.older(room, rows),
-            FetchedContent::Page(asked, rows) => {
-                self.page(room, asked, rows);
+            FetchedContent::Page(asked, rows, floor) => {
+                self.page(room, asked, rows, floor);
                 self.tail.release(room);
             }
             FetchedContent::Found(lookup, found) => {

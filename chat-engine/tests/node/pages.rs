@@ -235,7 +235,28 @@ async fn without_the_database_a_page_is_refused_and_the_connection_lives_on(worl
     assert_eq!(world.messages(&anna, room, "").await, (sent.to_vec(), false, false));
 }
 
+async fn a_subscription_that_ends_before_it_began_has_its_receipt(world: &World) {
+    let anna = world.person().await;
+    let room = world.room(&[&anna]).await;
+    let mut a = world.connect(&anna).await;
+    for n in 0..5 {
+        let (id, first, last) = (n.to_string(), format!("first-{n}"), format!("last-{n}"));
+        let destination = format!("/chat/{room}");
+        let headers = [("id", &*id), ("destination", &destination), ("history", "10"), ("receipt", &first)];
+        a.send(Command::Subscribe, &headers, "").await;
+        a.send(Command::Unsubscribe, &[("id", &id), ("receipt", &last)], "").await;
+        let mut receipts = Vec::new();
+        for _ in 0..2 {
+            let receipt = a.expect(Command::Receipt).await;
+            receipts.push(receipt.headers.first("receipt-id").unwrap().to_string());
+        }
+        receipts.sort();
+        assert_eq!(receipts, [first, last]);
+    }
+}
+
 crate::world::on_both_backends!(
+    a_subscription_that_ends_before_it_began_has_its_receipt,
     pages_are_the_same_by_stomp_and_http_from_memory_and_from_rows,
     http_says_what_is_wrong,
     pages_of_other_origins_may_ask_if_they_are_configured,

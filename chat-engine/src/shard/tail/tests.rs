@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::Draft;
+use crate::{record::Draft, shard::Place};
 
 fn record_of(room: RoomId, seq: i64) -> Arc<Record> {
     let draft = Draft::message(room, 1.try_into().unwrap(), None, None, "x");
@@ -131,4 +131,43 @@ fn changes_that_are_no_rows_yet_reach_the_rows_that_are_read() {
     assert!(text(&tail, 5).contains("deleted"));
     assert_eq!(missed(&tail, 2), [3, 4, 5, 11, 12, 13]);
     assert!(!tail.push(&edit(14, 5, "too late")));
+}
+
+#[test]
+fn a_page_repeats_nothing_when_memory_has_reached_further_back_meanwhile() {
+    use crate::shard::{page::Sought, reader::Rows};
+    let rows = |seqs: std::ops::RangeInclusive<i64>| Rows {
+        records: seqs.map(record).collect(),
+        applied: place(101),
+        more: true,
+    };
+    let mut tail = Tail::new(&[place(100)], 1_000 * size(&record(1)));
+    for (seek, older, newer, expected) in [
+        (Place::Before(place(81)), Some(rows(61..=80)), None, 61..=80),
+        (Place::After(place(80)), None, Some(rows(81..=100)), 81..=100),
+    ] {
+        tail.hold(room());
+        let floor = tail.floor(room());
+        // Somebody else's rows come first.
+        tail.hold(room());
+        tail.extend(room(), (71..=100).map(record).collect(), place(101), place(70));
+        tail.release(room());
+        let sought = Sought { place: seek, limit: 20, looks_further: false };
+        let page = sought.complete(&tail, room(), older, newer, floor);
+        let seqs: Vec<_> = page.records.iter().map(|record| record.seq.get()).collect();
+        assert_eq!(seqs, expected.collect::<Vec<_>>());
+        tail.release(room());
+        tail = Tail::new(&[place(100)], 1_000 * size(&record(1)));
+    }
+}
+
+#[test]
+fn a_room_that_is_read_again_and_again_leaves_no_trace() {
+    let mut tail = Tail::new(&[place(100)], 1_000 * size(&record(1)));
+    for _ in 0..10_000 {
+        tail.hold(room());
+        tail.extend(room(), (91..=100).map(record).collect(), place(101), place(90));
+        tail.release(room());
+    }
+    assert!(tail.read.len() < 200, "{}", tail.read.len());
 }

@@ -27,7 +27,8 @@ pub(super) struct Asked {
 }
 
 enum Asker {
-    Subscriber(SubscriberId, Answer),
+    /// Dropped with the last of these, the sender lets its connection read on: a client has one page at a time.
+    Subscriber(SubscriberId, Answer, oneshot::Sender<()>),
     Stranger(oneshot::Sender<Result<MessagePage, Unavailable>>),
 }
 
@@ -40,9 +41,15 @@ pub(super) struct Lookup {
 }
 
 impl Asked {
-    pub(super) fn by_subscriber(id: SubscriberId, place: Place, limit: u16, answer: Answer) -> Self {
+    pub(super) fn by_subscriber(
+        id: SubscriberId,
+        place: Place,
+        limit: u16,
+        answer: Answer,
+        taken: oneshot::Sender<()>,
+    ) -> Self {
         let sought = Sought { place, limit, looks_further: false };
-        Self { sought, asker: Asker::Subscriber(id, answer) }
+        Self { sought, asker: Asker::Subscriber(id, answer, taken) }
     }
 
     pub(super) fn by_stranger(
@@ -56,7 +63,7 @@ impl Asked {
 
     pub(super) fn refuse(self) {
         match self.asker {
-            Asker::Subscriber(_, answer) => answer.refuse(),
+            Asker::Subscriber(_, answer, _) => answer.refuse(),
             // Who does not wait any more needs no answer, here and below.
             Asker::Stranger(reply) => drop(reply.send(Err(Unavailable))),
         }
@@ -68,7 +75,7 @@ impl Worker {
     pub(super) fn read_page(&mut self, room: RoomId, asked: Asked) {
         let (older, newer) = asked.sought.missing(&self.tail, room);
         if older.is_none() && newer.is_none() {
-            self.page(room, asked, Ok((None, None)));
+            self.page(room, asked, Ok((None, None)), self.tail.floor(room));
             return;
         }
         self.tail.hold(room);
@@ -80,7 +87,7 @@ impl Worker {
                 None => Ok(None),
             };
             let rows = async { Ok((read(older).await?, read(newer).await?)) };
-            let content = FetchedContent::Page(asked, rows.await);
+            let content = FetchedContent::Page(asked, rows.await, floor);
             let _ = answers.send(Input::Answer(Fetched { room, content }));
         });
     }
@@ -91,19 +98,20 @@ impl Worker {
         room: RoomId,
         asked: Asked,
         rows: Result<(Option<Rows>, Option<Rows>), Unavailable>,
+        floor: Seq,
     ) {
         let Ok((older, newer)) = rows else {
             asked.refuse();
             return;
         };
-        let mut page = asked.sought.complete(&self.tail, room, older, newer);
+        let mut page = asked.sought.complete(&self.tail, room, older, newer, floor);
         match asked.asker {
             Asker::Stranger(reply) => drop(reply.send(Ok(page))),
-            Asker::Subscriber(id, answer) => {
-                let Some(outlet) = self.rooms.get(&room).and_then(|open| open.outlet(id)) else { return };
-                let outbox = outlet.outlet.outbox.clone();
+            Asker::Subscriber(id, answer, _taken) => {
+                // Who has left the room meanwhile gets no page, and the RECEIPT all the same.
                 fit(&mut page.records, asked.sought.place, self.deps.tuning.max_sent);
                 self.with_room(room, |room, out| room.history(id, &page.records, out));
+                let outbox = answer.owed.outbox().clone();
                 answer.give(&outbox, &mut self.batch);
             }
         }
