@@ -127,11 +127,13 @@ async fn a_batch_is_written_once() {
 async fn rows_hold_what_records_say() {
     with_tables(async |table| {
         let draft = Draft { sent_at_ms: 1_795_300_000_123, ..said("글 \u{1f600} \" \\ \t") };
-        table.write(&[draft.clone(), Draft::joined(room(), anna(), 5)]).await;
+        let on_the_second = Draft { sent_at_ms: 1_795_300_000_000, ..said("정각") };
+        table.write(&[draft.clone(), Draft::joined(room(), anna(), 5), on_the_second.clone()]).await;
         let page = page(table.pool, EPOCH, 0, room(), Span::After(Seq::ZERO), 9, true).await.unwrap();
+        assert_eq!(page.records[2].draft, Draft { client_id: None, ..on_the_second });
         assert_eq!(page.records[0].draft, Draft { client_id: None, ..draft });
         assert_eq!((page.records[1].draft.kind, page.records[1].draft.user), (RecordKind::Joined, anna()));
-        assert_eq!(page.stored, EPOCH.seq(2));
+        assert_eq!(page.stored, EPOCH.seq(3));
     })
     .await;
 }
