@@ -11,6 +11,8 @@ pub enum CloseReason {
     PeerClosed,
     /// The client broke STOMP, or asked for something it may not have; an ERROR said what.
     Refused,
+    /// What the client asked for cannot be done at the moment; an ERROR said what.
+    TryAgain,
     /// The client broke RFC 6455; an ERROR said how.
     WebSocket(Violation),
     /// No CONNECT came in time.
@@ -66,6 +68,7 @@ impl CloseReason {
             Self::Disconnected => ("disconnected", 1000, "disconnected", false, false),
             Self::PeerClosed => ("peer-closed", 1000, "closed by the client", false, false),
             Self::Refused => ("refused", 1008, "refused, do not reconnect unchanged", false, false),
+            Self::TryAgain => ("try-again", 1013, "not possible at the moment, reconnect and try again", true, false),
             Self::WebSocket(violation) =>
                 ("websocket", violation.close_code(), "refused, do not reconnect unchanged", false, false),
             Self::ConnectTimeout => ("connect-timeout", 1013, "no CONNECT in time, reconnect (MOYIZA_CONNECT_TIMEOUT_MS)", true, true),

@@ -6,6 +6,7 @@ use shared::{RoomId, Seq, UserId};
 use stomp::{Ack, ByteString, Headers, Send, Subscribe, session::Violation};
 
 use crate::{
+    connection::CloseReason,
     record::{Draft, Posted},
     shard::{Feed, Place, Wanted},
 };
@@ -73,6 +74,14 @@ impl Refusal {
             Self::NotYours(_) => "not your message",
             Self::Deleted(_) => "message deleted",
             Self::TryAgain(_) => "try again",
+        }
+    }
+
+    /// How a client ends that is not told elsewhere.
+    pub(super) const fn close_reason(&self) -> CloseReason {
+        match self {
+            Self::TryAgain(_) => CloseReason::TryAgain,
+            _ => CloseReason::Refused,
         }
     }
 

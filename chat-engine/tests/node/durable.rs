@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use chat_engine::log::AppendError;
 use shared::event;
-use stomp::Command;
+use stomp::{Command, Version};
 
 use crate::{
     client::PATIENCE,
+    peer::Peer,
     settings::settings,
     world::{Backing, World, with_world_as},
 };
@@ -52,6 +53,23 @@ async fn of_two_embedded_nodes_on_one_database_the_later_ends_and_acknowledges_n
         assert!(why.contains("chat log failed"), "{why}");
         second.stop().await;
         assert_eq!(world.rows(room, 1).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_sends_to_an_embedded_log_that_is_away_is_told_to_come_back() {
+    with_world_as(Backing::Embedded, &["--log-timeout-ms", "200"], async |world| {
+        let anna = world.person().await;
+        let room = world.room(&[&anna]).await;
+        let mut a = Peer::connect(world.addr(), &anna.token, Version::V12).await;
+        let mut hold = world.pool.begin().await.unwrap();
+        sqlx::query("select from log_progress for update").execute(&mut *hold).await.unwrap();
+        let destination = format!("/app/chat/{room}");
+        a.say(Command::Send, &[("destination", &destination)], "{\"content\":\"거기 있어?\"}".as_bytes())
+            .await;
+        a.farewell().await.assert_error(&AppendError::Unavailable.to_string(), 1013);
+        hold.rollback().await.unwrap();
     })
     .await;
 }

@@ -14,7 +14,7 @@ use stomp::{ByteString, session::Violation};
 
 use super::{Connection, carry_out::Subscription};
 use crate::connection::{
-    Batch, CloseReason, Outbox, Outlet, Owed, frames, outlet,
+    Batch, Outbox, Outlet, Owed, frames, outlet,
     requests::{ERRORS, Refusal},
 };
 
@@ -31,7 +31,7 @@ impl Connection {
             _ => frames::error(self.outbox.version(), title, &text, receipt),
         };
         self.say(error);
-        self.outbox.close(CloseReason::Refused);
+        self.outbox.close(refusal.close_reason());
     }
 
     pub(super) fn errors_outlets(&self) -> impl Iterator<Item = &Outlet> {
@@ -120,7 +120,7 @@ impl Reply {
         }
         if self.errors.is_empty() {
             self.outbox.push_for_task(frames::error(version, title, &text, receipt));
-            self.outbox.close(CloseReason::Refused);
+            self.outbox.close(refusal.close_reason());
         }
     }
 }
