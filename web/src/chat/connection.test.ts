@@ -254,6 +254,37 @@ test('what may work in a moment is asked again on a new connection', async () =>
   expect(FakeSocket.opened).toHaveLength(2);
 });
 
+/** The id under which room 7 is subscribed. */
+const subscription = () =>
+  FakeSocket.last.frames.find((frame) => frame.includes('/chat/7'))?.match(/^id:(.*)$/m)?.[1] ?? '';
+
+test('a room that could not be entered for the moment is entered again', async () => {
+  const { room } = await openRoom();
+  told(
+    { message: 'try again', 'ended-subscription': subscription(), 'ended-destination': '/chat/7' },
+    'in a moment',
+  );
+  expect(room.view.status).toBe('lost');
+  await vi.advanceTimersByTimeAsync(500);
+  expect(FakeSocket.opened).toHaveLength(2);
+});
+
+test('a page that cannot be read is asked for again in a moment, on the same connection', async () => {
+  const room = connect().open(7);
+  await settle();
+  FakeSocket.last.connected();
+  const message = { subscription: subscription(), 'message-id': '9', seq: '9', history: 'true' };
+  FakeSocket.last.frame('MESSAGE', message, '{"type":"message","sender":1,"at":1,"content":"x"}');
+  FakeSocket.last.frame('RECEIPT', { 'receipt-id': FakeSocket.last.header('SUBSCRIBE', 'receipt') ?? '' });
+  room.loadOlder();
+  expect(room.view.loadingOlder).toBe(true);
+  told({ message: 'try again', 'receipt-id': FakeSocket.last.header('SEND', 'receipt') ?? '' });
+  expect(room.view).toMatchObject({ status: 'live', loadingOlder: true });
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(room.view.loadingOlder).toBe(false);
+  expect(FakeSocket.opened).toHaveLength(1);
+});
+
 test('a token about to end is replaced on the open connection', async () => {
   await openRoom();
   told({ 'content-type': 'application/json' }, '{"type":"token","expiresInSeconds":60}');

@@ -148,11 +148,12 @@ export class Connection {
   /** News about the connection, which goes on. */
   #told(client: Client, frame: IFrame): void {
     const { message, 'receipt-id': receipt, 'ended-subscription': ended } = frame.headers;
-    if (ended !== undefined) {
+    if (ended !== undefined && message !== TRY_AGAIN) {
       for (const room of this.#rooms) if (room.expel(ended, message ?? '')) return;
     } else if (message === undefined) {
       this.#renewToken(client);
     } else if (message === TRY_AGAIN) {
+      for (const room of this.#rooms) if (receipt !== undefined && room.refusePage(receipt)) return;
       // Coming back, after a pause, asks for all of it again.
       this.#drop();
       this.#closed();

@@ -49,6 +49,8 @@ export interface RoomOptions {
 export const PAGE = 50;
 /** The most the engine gives at once. */
 const LONGEST_PAGE = 200;
+/** How long after a page was refused none is asked for: the view would ask again at once. */
+const PAGE_PAUSE_MS = 3_000;
 /** How long a message may wait for its RECEIPT before it is shown as failed, in milliseconds. */
 export const SEND_TIMEOUT = 15_000;
 
@@ -159,10 +161,22 @@ export class Room {
       this.#fail(clientId, reason);
       return true;
     }
-    if (receipt !== this.#subscribeReceipt) return receipt === this.#olderReceipt;
+    if (this.refusePage(receipt)) return true;
+    if (receipt !== this.#subscribeReceipt) return false;
     this.#status = 'refused';
     this.#refusal = reason;
     this.#changed();
+    return true;
+  }
+
+  /** A page of older messages was refused; another may be asked for in a moment. Returns whether it was this room's. */
+  refusePage(receipt: string): boolean {
+    if (receipt !== this.#olderReceipt) return false;
+    setTimeout(() => {
+      if (receipt !== this.#olderReceipt) return;
+      this.#olderReceipt = '';
+      this.#changed();
+    }, PAGE_PAUSE_MS);
     return true;
   }
 
