@@ -184,10 +184,15 @@ impl World {
         }
     }
 
-    /// Stops every node and starts as many on the same data.
+    /// Stops every node and starts as many on the same data. They are ready: who asked a load balancer would not be sent
+    /// to one that does not know yet what the last minutes' log says.
     pub(crate) async fn restart(&self) {
         self.stop().await;
         self.start().await;
+        let addrs: Vec<_> = self.nodes.lock().iter().map(Running::addr).collect();
+        for addr in addrs {
+            tokio::time::timeout(PATIENCE, ready(addr)).await.expect("the node is ready");
+        }
     }
 
     async fn clean_up(&self) {
@@ -371,6 +376,18 @@ impl World {
         let mut client = self.connect(person).await;
         client.follow(room).await;
         client
+    }
+}
+
+/// Waits until a node is ready: nobody announces it.
+async fn ready(addr: SocketAddr) {
+    loop {
+        let mut peer = Peer::dial(addr).await;
+        peer.write(b"GET /readyz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await;
+        if peer.response().await.expect("a response").starts_with("HTTP/1.1 200") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
