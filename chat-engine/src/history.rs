@@ -7,6 +7,7 @@ pub mod journal;
 pub(crate) mod metrics;
 mod pages;
 mod positions;
+pub(crate) mod progress;
 mod write;
 
 pub use pages::{Found, Page, Span, explain, find, page};

@@ -12,6 +12,7 @@ mod group;
 mod lag;
 mod meetups;
 mod partition;
+mod placing;
 mod teller;
 mod writer;
 
@@ -25,7 +26,7 @@ use std::{
 use futures_util::FutureExt as _;
 use rdkafka::{
     Message as _,
-    error::{KafkaError, KafkaResult},
+    error::KafkaResult,
     message::{BorrowedMessage, OwnedMessage},
 };
 use shared::{config::EngineSettings, names::Topics};
@@ -39,7 +40,7 @@ use tokio::{
 use self::{
     dead_letter::DeadLetters,
     group::{Group, Move},
-    partition::{Batch, Partition, Place},
+    partition::{Batch, Partition},
     teller::{News, Tell, Teller, Told},
     writer::{Outcome, Work, Writer},
 };
@@ -50,8 +51,6 @@ use crate::{
     reading::Reading,
 };
 
-/// Between two attempts to place a partition.
-const RETRY: Duration = Duration::from_millis(200);
 /// Bodies of one batch, in bytes.
 const BATCH_BYTES: usize = 8 << 20;
 /// Full batches that may be gathered, over all partitions.
@@ -94,19 +93,6 @@ struct Consumer {
     told: HashMap<i32, u64>,
     stays: u64,
     writes: JoinSet<(i32, u64, Work, Outcome)>,
-}
-
-/// Why a partition has no place yet.
-#[derive(Debug, thiserror::Error)]
-enum PlaceError {
-    #[error("PostgreSQL does not say how far it reaches: {0}")]
-    Sql(#[from] sqlx::Error),
-    #[error("Kafka does not let it be read from there: {0}")]
-    Kafka(#[from] KafkaError),
-    #[error(
-        "it ends at {end}, but the history reaches up to {next}: this is not the log it was written from"
-    )]
-    OtherLog { end: u64, next: u64 },
 }
 
 impl HistoryConsumer {
@@ -255,65 +241,6 @@ impl Consumer {
         }
     }
 
-    /// Finds out where to read on in every partition that has no place, and does so.
-    async fn place_all(&mut self) {
-        let mut places = Vec::new();
-        for partition in self.unplaced.clone() {
-            match self.place(partition).await {
-                Ok(place) => places.push(place),
-                Err(error) => return self.place_later(partition, &error),
-            }
-        }
-        // Nothing comes before the first record: nothing can be repeated.
-        let led = places.iter().filter(|place| place.begin > place.low);
-        let led: Vec<_> = led.map(|place| (place.partition, place.begin)).collect();
-        let positions = match led.first() {
-            None => HashMap::new(),
-            Some((first, _)) => match self.group.lead(led.clone()).await {
-                Ok(positions) => positions,
-                Err(error) => return self.place_later(*first, &error.into()),
-            },
-        };
-        for place in places {
-            let partition = place.partition;
-            let position = positions.get(&partition).copied().unwrap_or(place.begin);
-            if let Err(error) = self.group.seek(partition, position).await {
-                return self.place_later(partition, &error.into());
-            }
-            self.stays += 1;
-            self.note_missing(partition, place.next, place.low);
-            tracing::debug!(partition, ?place, position, "a partition's place");
-            self.engine.counters.history.reached(partition, place.next);
-            self.unplaced.remove(&partition);
-            self.partitions
-                .insert(partition, Partition::new(self.stays, self.epoch.number, &place, position));
-        }
-    }
-
-    fn place_later(&mut self, partition: i32, error: &PlaceError) {
-        tracing::warn!(%error, partition, "a partition of the chat log has to wait for its history");
-        count(&self.engine.counters.history.failures, 1);
-        self.place_at = Instant::now() + RETRY;
-    }
-
-    async fn place(&self, partition: i32) -> Result<Place, PlaceError> {
-        let (next, stored): (i64, i64) = sqlx::query_as(
-            "select next_offset, told_offset from log_progress where epoch = $1 and partition = $2",
-        )
-        .bind(self.epoch.number.cast_signed())
-        .bind(partition)
-        .fetch_one(&self.pool)
-        .await?;
-        let (next, stored) = (next.cast_unsigned(), stored.cast_unsigned());
-        // What was told here since the last batch is not stored yet.
-        let told = self.told.get(&partition).copied().unwrap_or_default().max(stored).min(next);
-        let (low, end) = self.group.watermarks(partition).await?;
-        if end < next {
-            return Err(PlaceError::OtherLog { end, next });
-        }
-        Ok(Place { partition, next, told, begin: told.max(low), low })
-    }
-
     async fn take(&mut self, received: KafkaResult<BorrowedMessage<'_>>) {
         // Before this message: it may be of a partition that has just come.
         self.rebalance();
@@ -341,9 +268,11 @@ impl Consumer {
         }
         partition.position = offset + 1;
         let decoded = codec::decode(self.epoch, &message);
-        if let Ok(record) = &decoded {
-            let time = message.timestamp().to_millis().unwrap_or(0);
-            let first = partition.repeats.take(Key::of(&record.draft), record.seq, time);
+        // What is no record moves the log's time too: every reader has to have the same.
+        let key = decoded.as_ref().ok().and_then(|record| Key::of(&record.draft));
+        let time = message.timestamp().to_millis().unwrap_or(0);
+        let first = partition.repeats.take(key, self.epoch.seq(offset), time);
+        if decoded.is_ok() {
             if offset >= partition.begin {
                 partition.batch.push(offset, decoded.ok().filter(|_| first.is_none()));
             }
@@ -481,28 +410,6 @@ impl Consumer {
             tracing::info!(partition = number, "the reading state is back, and told what it has missed");
             self.forget(number);
             self.place_at = Instant::now();
-        }
-    }
-}
-
-/// Tells the shards how far PostgreSQL reaches, so that they let go of what is stored.
-pub(crate) async fn watch_progress(pool: PgPool, epoch: Epoch, shards: crate::shard::Shards) {
-    let mut known: HashMap<i32, i64> = HashMap::new();
-    let mut every = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        every.tick().await;
-        let rows: sqlx::Result<Vec<(i32, i64)>> =
-            sqlx::query_as("select partition, next_offset from log_progress where epoch = $1")
-                .bind(epoch.number.cast_signed())
-                .fetch_all(&pool)
-                .await;
-        // While the database is away nothing new is stored either.
-        for (partition, next) in rows.unwrap_or_default() {
-            if known.insert(partition, next) != Some(next)
-                && let Ok(number) = u16::try_from(partition)
-            {
-                shards.stored(number, epoch.seq(next.cast_unsigned()));
-            }
         }
     }
 }

@@ -134,13 +134,9 @@ impl Repeats {
     }
 
     /// How many keys are kept.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.generations.iter().map(|generation| generation.keys.len()).sum()
-    }
-
-    /// Whether no keys are kept.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The generation of now.

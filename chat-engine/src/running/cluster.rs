@@ -13,11 +13,7 @@ use tokio::{
 use super::Foundation;
 use crate::{
     engine::Engine,
-    history::{
-        self,
-        consumer::{HistoryConsumer, watch_progress},
-        journal::Journal,
-    },
+    history::{self, consumer::HistoryConsumer, journal::Journal, progress::watch_progress},
     log::{
         Log, epoch,
         kafka::{self, KafkaLog, tail},
