@@ -81,7 +81,7 @@ class Frames(stomp.ConnectionListener):
         self.messages.put(frame)
 
     def on_receipt(self, frame):
-        self.receipts.put(frame.headers["receipt-id"])
+        self.receipts.put(frame)
 
     def on_error(self, frame):
         self.errors.put(frame)
@@ -99,9 +99,11 @@ class Frames(stomp.ConnectionListener):
         return self.messages.get(timeout=PATIENCE)
 
     def receipt(self, wanted):
-        """Waits for this receipt; those before it are passed over."""
-        while self.receipts.get(timeout=PATIENCE) != wanted:
-            pass
+        """Waits for this receipt, and gives it; those before it are passed over."""
+        while True:
+            frame = self.receipts.get(timeout=PATIENCE)
+            if frame.headers["receipt-id"] == wanted:
+                return frame
 
 
 class Line:

@@ -128,7 +128,8 @@ def test_receipts_for_every_verb(connect):
     connection.commit("t", receipt="commit")
     connection.unsubscribe("1", receipt="unsubscribe")
     expected = ["subscribe", "send", "begin", "ack", "commit", "unsubscribe"]
-    assert [frames.receipts.get(timeout=PATIENCE) for _ in expected] == expected
+    receipts = [frames.receipts.get(timeout=PATIENCE) for _ in expected]
+    assert [frame.headers["receipt-id"] for frame in receipts] == expected
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -292,44 +293,67 @@ def test_a_chat_room(connect):
         pass
 
 
+def say(connection, frames, verb, room, content=None, **headers):
+    """Says or changes something; the seq that the RECEIPT has."""
+    receipt = str(uuid.uuid4())
+    body = "" if content is None else json.dumps({"content": content})
+    connection.send(f"/app/{verb}/{room}", body, headers=headers, receipt=receipt)
+    return frames.receipt(receipt).headers["seq"]
+
+
+def up_to(frames, wanted):
+    """Messages up to the first one like this, with it; others use the room too."""
+    messages = []
+    while True:
+        frame = frames.message()
+        headers = {name: frame.headers.get(name) for name in ("seq", "history", "unread")}
+        messages.append(json.loads(frame.body) | headers)
+        if wanted(messages[-1]):
+            return messages
+
+
+def test_a_message_that_is_sent_again_is_there_once(connect):
+    token, room = person()
+    (connection, frames), (again, its) = connect(token=token), connect(token=token)
+    subscribe(connection, frames, f"/chat/{room}")
+    name = {"client-id": str(uuid.uuid4())}
+    first = say(connection, frames, "chat", room, "한 번만", **name)
+    # On another connection, as after one that was lost before its RECEIPT.
+    assert say(again, its, "chat", room, "한 번만", **name) == first
+    end = say(connection, frames, "chat", room, "끝")
+    messages = up_to(frames, lambda message: message["seq"] == end)
+    assert [message["seq"] for message in messages if message.get("client-id") == name["client-id"]] == [first]
+
+
 def test_a_chat_room_is_changed_and_resumed(connect):
     token, room = person()
     connection, frames = connect(token=token)
-    subscribe(connection, frames, f"/chat/{room}")
     mark = str(uuid.uuid4())
+    first = say(connection, frames, "chat", room, f"하나 {mark}")
+    away, seen = connect(token=token)
+    subscribe(away, seen, f"/chat/{room}", history=1)
+    assert up_to(seen, lambda message: message["seq"])[0]["history"] == "true"
+    away.disconnect()
 
-    def send(verb, content=None, **headers):
-        receipt = str(uuid.uuid4())
-        body = "" if content is None else json.dumps({"content": content})
-        connection.send(f"/app/{verb}/{room}", body, headers=headers, receipt=receipt)
-        frames.receipt(receipt)
+    second = say(connection, frames, "chat", room, f"둘 {mark}", **{"reply-to": first})
+    third = say(connection, frames, "chat", room, f"셋 {mark}", **{"reply-to": first})
+    edited = say(connection, frames, "edit", room, f"넷 {mark}", seq=first)
+    deleted = say(connection, frames, "delete", room, seq=second)
 
-    def come(frames, wanted):
-        """The next message like this, and what came before it; others use the room too."""
-        before = []
-        while True:
-            frame = frames.message()
-            if wanted(json.loads(frame.body)):
-                return frame.headers["seq"], before
-            before.append(json.loads(frame.body))
+    back, missed = connect(token=token)
+    subscribe(back, missed, f"/chat/{room}", after=first)
+    messages = up_to(missed, lambda message: message["type"] == "recovered")
+    assert messages[-1]["recovered"] is True
+    records = {message["seq"]: message for message in messages if message["seq"]}
+    assert [seq for seq in records if seq in (second, third, edited, deleted)] == [second, third, edited, deleted]
+    assert all(message["history"] == "true" and int(seq) > int(first) for seq, message in records.items())
+    assert "content" not in records[second] and records[second]["deleted"] > 0
+    assert (records[third]["content"], records[third]["reply-to"]) == (f"셋 {mark}", int(first))
+    assert (records[edited]["target"], records[edited]["content"]) == (int(first), f"넷 {mark}")
+    assert records[deleted]["target"] == int(second)
 
-    # Sent again under its own name it is there once.
-    for _ in range(2):
-        send("chat", f"하나 {mark}", **{"client-id": mark})
-    first, _ = come(frames, lambda body: body.get("client-id") == mark)
-    send("chat", f"둘 {mark}", **{"reply-to": first})
-    second, before = come(frames, lambda body: body.get("content") == f"둘 {mark}")
-    assert not any(body.get("client-id") == mark for body in before)
-    send("edit", f"셋 {mark}", seq=first)
-    send("delete", seq=second)
-
-    again, missed = connect(token=token)
-    subscribe(again, missed, f"/chat/{room}", after=first)
-    bodies = []
-    while not bodies or bodies[-1]["type"] != "recovered":
-        bodies.append(json.loads(missed.message().body))
-    assert bodies[-1]["recovered"] is True
-    assert any(body.get("reply-to") == int(first) or "deleted" in body for body in bodies)
-    changes = {body["type"]: body for body in bodies if body.get("target") in (int(first), int(second))}
-    assert changes["edited"]["content"] == f"셋 {mark}"
-    assert changes["deleted"]["target"] == int(second)
+    # And then live.
+    live = say(connection, frames, "chat", room, f"다섯 {mark}")
+    message = up_to(missed, lambda message: message["seq"] == live)[-1]
+    assert (message["content"], message["history"]) == (f"다섯 {mark}", None)
+    assert message["unread"].isdigit()

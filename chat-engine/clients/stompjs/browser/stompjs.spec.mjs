@@ -1,31 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { test as base, expect } from '@playwright/test';
-import { Line } from '../../line.mjs';
-
-const url = process.env.BROKER_URL;
-const heartBeat = Number(process.env.BROKER_HEART_BEAT);
-const tokens = readFileSync(process.env.BROKER_TOKENS, 'utf8').trim().split('\n');
-let next = Math.floor(Math.random() * tokens.length);
-
-function options(more = {}) {
-  next = (next + 1) % tokens.length;
-  return { brokerURL: url, token: tokens[next], ...more };
-}
-
-const test = base.extend({
-  /** The page with its library loaded. Functions given to `evaluate` run there. */
-  page: async ({ page }, use) => {
-    await page.goto('/');
-    await page.locator('html[data-ready]').waitFor();
-    await use(page);
-  },
-  /** A line to the broker that the test can cut. */
-  line: async ({ page: _ }, use) => {
-    const line = await Line.to(new URL(url).port);
-    await use(line);
-    line.close();
-  },
-});
+import { expect, heartBeat, options, test } from './page.mjs';
 
 for (const version of ['1.2', '1.1', '1.0']) {
   test(`version ${version}: connect, subscribe, publish, receipts`, async ({ page }) => {

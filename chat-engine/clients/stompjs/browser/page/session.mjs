@@ -53,7 +53,25 @@ function session({ brokerURL, token, versions, ...options }) {
     });
     return inbox;
   };
-  return { client, connected, errors, closes, beats, lost, receipt, subscribe };
+  /** Sends, and gives the seq that the RECEIPT has. */
+  const send = async (destination, content, headers = {}) => {
+    const body = content === undefined ? '' : JSON.stringify({ content });
+    const done = await receipt((receipt) =>
+      client.publish({ destination, body, headers: { ...headers, ...receipt } }),
+    );
+    return done.headers.seq;
+  };
+  return { client, connected, errors, closes, beats, lost, receipt, subscribe, send };
+}
+
+/** Messages up to the first one like this, with it: what they say, and with which headers. */
+async function upTo(inbox, isIt) {
+  const messages = [];
+  do {
+    const { headers, body } = await inbox.take();
+    messages.push({ ...JSON.parse(body), seq: headers.seq, history: headers.history, unread: headers.unread });
+  } while (!isIt(messages.at(-1)));
+  return messages;
 }
 
 /** A client that has connected. */
@@ -64,5 +82,5 @@ async function open(options) {
   return made;
 }
 
-Object.assign(globalThis, { session, open, topic: () => `/topic/page-${crypto.randomUUID()}` });
+Object.assign(globalThis, { session, open, upTo, topic: () => `/topic/page-${crypto.randomUUID()}` });
 document.documentElement.dataset.ready = 'yes';
