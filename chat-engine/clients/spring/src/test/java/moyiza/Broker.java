@@ -1,5 +1,6 @@
 package moyiza;
 
+import jakarta.websocket.ContainerProvider;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,6 +27,9 @@ final class Broker implements AutoCloseable {
     static final long HEART_BEAT = Long.parseLong(setting("BROKER_HEART_BEAT"));
     /** How long anything may take; a promise that is kept takes a fraction of a second. */
     static final long PATIENCE_S = 30;
+
+    /** A MESSAGE with all its headers; Tomcat's own default is 8 KiB. */
+    private static final int WHOLE_MESSAGE = 128 * 1024;
 
     private static final List<String> TOKENS = lines("BROKER_TOKENS");
     private static final List<String> ROOMS = lines("BROKER_ROOMS");
@@ -62,7 +66,10 @@ final class Broker implements AutoCloseable {
 
     /** A client as Spring's documentation sets it up. */
     WebSocketStompClient client() {
-        var client = new WebSocketStompClient(new StandardWebSocketClient());
+        var container = ContainerProvider.getWebSocketContainer();
+        container.setDefaultMaxTextMessageBufferSize(WHOLE_MESSAGE);
+        container.setDefaultMaxBinaryMessageBufferSize(WHOLE_MESSAGE);
+        var client = new WebSocketStompClient(new StandardWebSocketClient(container));
         client.setMessageConverter(new CompositeMessageConverter(
                 List.of(new StringMessageConverter(), new ByteArrayMessageConverter())));
         client.setTaskScheduler(scheduler);
