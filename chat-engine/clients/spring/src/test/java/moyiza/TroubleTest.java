@@ -67,7 +67,8 @@ class TroubleTest {
             var error = take(frames.errors);
             var said = error.headers().getFirst("message") + " " + error.payload();
             assertTrue(said.matches("(?s).*(65,?536|64 ?KiB).*"), said);
-            assertInstanceOf(ConnectionLostException.class, take(frames.transportErrors));
+            // What Tomcat was still writing may fail first.
+            while (!(take(frames.transportErrors) instanceof ConnectionLostException)) {}
         }
     }
 
