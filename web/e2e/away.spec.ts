@@ -1,5 +1,5 @@
 import { expect, test } from '@playwright/test';
-import { bubble, createClub, live, openRoom, run, say, signUp, turn, unread, words } from './people.ts';
+import { bubble, createClub, join, live, openRoom, run, say, signUp, turn, unread, words } from './people.ts';
 
 const SITE_A = process.env.MOYIZA_A_URL ?? 'http://localhost:8080';
 const SITE_B = process.env.MOYIZA_B_URL ?? SITE_A;
@@ -12,9 +12,7 @@ test('a page out of sight does not read; coming back to it does', async ({ brows
   const [pageA, forB] = await Promise.all([a.newPage(), b.newPage()]);
   await Promise.all([signUp(pageA, 'ko', SITE_A, `이든${run}`), signUp(forB, 'en', SITE_B, `finn${run}`)]);
   const meetup = await createClub(pageA, 'ko', `Out of sight ${run}`);
-  await forB.goto(`${SITE_B}/meetups/${meetup}`);
-  await forB.getByRole('button', { name: words.en.join, exact: true }).click();
-  await expect(forB.getByRole('link', { name: words.en.openChat })).toBeVisible();
+  await join(forB, 'en', SITE_B, meetup);
   const pageB = await openRoom(b, SITE_B, meetup);
   await pageA.getByRole('link', { name: words.ko.openChat }).click();
   await live(pageA);

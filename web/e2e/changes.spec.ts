@@ -1,5 +1,19 @@
 import { expect, test } from '@playwright/test';
-import { bubble, createClub, live, openRoom, run, say, signUp, turn, unread, words } from './people.ts';
+import {
+  bubble,
+  createClub,
+  join,
+  live,
+  openRoom,
+  remove,
+  reword,
+  run,
+  say,
+  signUp,
+  turn,
+  unread,
+  words,
+} from './people.ts';
 
 const SITE_A = process.env.MOYIZA_A_URL ?? 'http://localhost:8080';
 const SITE_B = process.env.MOYIZA_B_URL ?? SITE_A;
@@ -14,9 +28,7 @@ test('a reply, an edit and a deletion are there for everybody, also for who was 
   const [pageA, forB] = await Promise.all([a.newPage(), b.newPage()]);
   await Promise.all([signUp(pageA, 'ko', SITE_A, `가람${run}`), signUp(forB, 'en', SITE_B, `gale${run}`)]);
   const meetup = await createClub(pageA, 'ko', `Second thoughts ${run}`);
-  await forB.goto(`${SITE_B}/meetups/${meetup}`);
-  await forB.getByRole('button', { name: words.en.join, exact: true }).click();
-  await expect(forB.getByRole('link', { name: words.en.openChat })).toBeVisible();
+  await join(forB, 'en', SITE_B, meetup);
   const pageB = await openRoom(b, SITE_B, meetup);
   await pageA.getByRole('link', { name: words.ko.openChat }).click();
   await live(pageA);
@@ -30,12 +42,7 @@ test('a reply, an edit and a deletion are there for everybody, also for who was 
 
   // Only one's own can be changed.
   await expect(bubble(pageB, '목요일에 만나요').getByRole('button', { name: 'Edit' })).toHaveCount(0);
-  const box = pageA.getByRole('textbox');
-  await bubble(pageA, '목요일에 만나요').hover();
-  await bubble(pageA, '목요일에 만나요').getByRole('button', { name: '수정' }).click();
-  await expect(box).toHaveValue('목요일에 만나요');
-  await box.fill('이번 주 목요일에 만나요');
-  await box.press('Enter');
+  await reword(pageA, 'ko', '목요일에 만나요', '이번 주 목요일에 만나요');
   for (const page of [pageA, pageB]) {
     await expect(bubble(page, '이번 주 목요일에 만나요').locator('.edited')).toBeVisible();
     await expect(bubble(page, 'Which one?').locator('.quote')).toContainText('이번 주 목요일에 만나요');
@@ -47,9 +54,7 @@ test('a reply, an edit and a deletion are there for everybody, also for who was 
   await expect(pageB.locator('.chat-banner.lost')).toBeAttached();
   await say(pageA, '아무도 없네');
   await expect(unread(pageA, '아무도 없네')).toHaveText('1');
-  pageA.once('dialog', (dialog) => dialog.accept());
-  await bubble(pageA, '이번 주 목요일에 만나요').hover();
-  await bubble(pageA, '이번 주 목요일에 만나요').getByRole('button', { name: '삭제' }).click();
+  await remove(pageA, 'ko', '이번 주 목요일에 만나요');
   await expect(pageA.getByText('삭제된 메시지예요').first()).toBeVisible();
 
   await turn(pageB, 'visible');

@@ -1,5 +1,17 @@
 import { type BrowserContext, expect, test } from '@playwright/test';
-import { bubble, createClub, live, openRoom, run, say, shown, signUp, unread, words } from './people.ts';
+import {
+  bubble,
+  createClub,
+  join,
+  live,
+  openRoom,
+  run,
+  say,
+  shown,
+  signUp,
+  unread,
+  words,
+} from './people.ts';
 
 const SITE_A = process.env.MOYIZA_A_URL ?? 'http://localhost:8080';
 /** In a cluster another api node, which sends its people to another engine node. */
@@ -82,9 +94,7 @@ test('the first message, and its unread count', async () => {
   await test.step('C joins and stays away, B comes back', async () => {
     const pageC = await c.newPage();
     await signUp(pageC, 'en', SITE_B, `chan${run}`);
-    await pageC.goto(`${SITE_B}/meetups/${meetup}`);
-    await pageC.getByRole('button', { name: words.en.join, exact: true }).click();
-    await expect(pageC.getByRole('link', { name: words.en.openChat })).toBeVisible();
+    await join(pageC, 'en', SITE_B, meetup);
     await pageC.screenshot({ path: 'test-results/3-c-has-joined.png' });
   });
 

@@ -43,6 +43,8 @@ export const words = {
     createClub: '모임 만들기',
     join: '참여하기',
     openChat: '채팅방 열기',
+    edit: '수정',
+    remove: '삭제',
   },
   en: {
     email: 'E-mail',
@@ -59,6 +61,8 @@ export const words = {
     createClub: 'Create the club',
     join: 'Join',
     openChat: 'Open the chat',
+    edit: 'Edit',
+    remove: 'Delete',
   },
 } as const;
 
@@ -93,6 +97,13 @@ export async function createClub(page: Page, language: 'ko' | 'en', title: strin
   return page.url().split('/').at(-1) ?? '';
 }
 
+/** Finds a meetup by its number and joins it; the person is on its page then. */
+export async function join(page: Page, language: 'ko' | 'en', site: string, meetup: string): Promise<void> {
+  await page.goto(`${site}/meetups/${meetup}`);
+  await page.getByRole('button', { name: words[language].join, exact: true }).click();
+  await expect(page.getByRole('link', { name: words[language].openChat })).toBeVisible();
+}
+
 /** Opens a room and waits until it is live. */
 export async function openRoom(context: BrowserContext, site: string, meetup: string): Promise<Page> {
   const page = await context.newPage();
@@ -121,6 +132,29 @@ export async function say(page: Page, content: string): Promise<void> {
   await page.getByRole('textbox').fill(content);
   await page.getByRole('textbox').press('Enter');
   await expect(bubble(page, content)).toBeVisible();
+}
+
+/** Lets one's own message say something else. */
+export async function reword(
+  page: Page,
+  language: 'ko' | 'en',
+  before: string,
+  after: string,
+): Promise<void> {
+  await bubble(page, before).hover();
+  await bubble(page, before).getByRole('button', { name: words[language].edit }).click();
+  await expect(page.getByRole('textbox')).toHaveValue(before);
+  await page.getByRole('textbox').fill(after);
+  await page.getByRole('textbox').press('Enter');
+  await expect(bubble(page, after).locator('.edited')).toBeVisible();
+}
+
+/** Takes one's own message back. */
+export async function remove(page: Page, language: 'ko' | 'en', content: string): Promise<void> {
+  page.once('dialog', (dialog) => dialog.accept());
+  await bubble(page, content).hover();
+  await bubble(page, content).getByRole('button', { name: words[language].remove }).click();
+  await expect(bubble(page, content)).toHaveCount(0);
 }
 
 /** Everything the room shows: what was said, and by how many it has not been read. */

@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -36,7 +36,8 @@ try {
   await instance.ready;
   const [a, b = a] = ports.map((port) => `http://localhost:${port}`);
   console.error(`e2e: ${mode}, A at ${a}, B at ${b}`);
-  const env = { ...process.env, MOYIZA_A_URL: a, MOYIZA_B_URL: b };
+  const record = JSON.parse(await readFile(join(directory, 'instance/instance.json'), 'utf8'));
+  const env = { ...process.env, MOYIZA_A_URL: a, MOYIZA_B_URL: b, MOYIZA_DATABASE: record.databaseUrl };
   const test = spawn('npm', ['run', '--silent', 'e2e', '--', ...options], {
     cwd: web,
     env,

@@ -84,6 +84,10 @@ export class Api {
   async leave(id: number): Promise<void> {
     await this.session.call(`/api/meetups/${id}/members/me`, { method: 'DELETE' });
   }
+
+  async deleteMeetup(id: number): Promise<void> {
+    await this.session.call(`/api/meetups/${id}`, { method: 'DELETE' });
+  }
 }
 
 /** How long a page may be out of sight before its person counts as away from the chat, in milliseconds. */

@@ -1,4 +1,4 @@
-import { useCallback, useMemo, useState } from 'react';
+import { useCallback, useEffect, useMemo, useState } from 'react';
 import { useApi, useMe } from '../api/api.tsx';
 import type { MeetupSummary } from '../api/types.ts';
 import { BANNED, type Message, NOT_A_MEMBER, ROOM_CLOSED, type Room, type RoomView } from '../chat/index.ts';
@@ -17,7 +17,7 @@ import { type Names, useNames, useRoom } from './use-room.ts';
 export function ChatPage({ id }: { readonly id: number }) {
   const api = useApi();
   const text = useText();
-  const [mine] = useLoaded(useCallback(() => api.myMeetups(), [api]));
+  const [mine, reloadMine] = useLoaded(useCallback(() => api.myMeetups(), [api]));
   const [meetup] = useLoaded(useCallback(() => api.meetup(id), [api, id]));
   const rooms = mine.state === 'ready' ? mine.value : [];
   const title = meetup.state === 'ready' ? meetup.value.title : '';
@@ -31,7 +31,7 @@ export function ChatPage({ id }: { readonly id: number }) {
           ))}
         </ul>
       </nav>
-      <ChatRoom key={id} id={id} title={title} />
+      <ChatRoom key={id} id={id} title={title} onRefused={reloadMine} />
     </div>
   );
 }
@@ -48,10 +48,15 @@ function RoomLink({ room, isOpen }: { readonly room: MeetupSummary; readonly isO
   );
 }
 
-function ChatRoom({ id, title }: { readonly id: number; readonly title: string }) {
+function ChatRoom(props: { readonly id: number; readonly title: string; readonly onRefused: () => unknown }) {
+  const { id, title, onRefused } = props;
   const text = useText();
   const me = useMe()?.id ?? 0;
   const { room, view, reopen } = useRoom(id);
+  const isRefused = view.status === 'refused';
+  useEffect(() => {
+    if (isRefused) onRefused();
+  }, [isRefused, onRefused]);
   const names = useNames(id, view.entries, view.status === 'live');
   const banner = useMemo(() => <Banner view={view} />, [view]);
   const writing = useWriting(room, names);
@@ -76,17 +81,8 @@ function ChatRoom({ id, title }: { readonly id: number; readonly title: string }
         </Link>
       </header>
       {banner}
-      {view.status === 'refused' ? (
-        <div className="notice" role="alert">
-          <h2>{text.refusedTitle}</h2>
-          <p>{refusalWords(text, view.refusal)}</p>
-          <Link href={`/meetups/${id}`} className="button">
-            {text.aboutMeetup}
-          </Link>
-          <button type="button" className="button quiet" onClick={reopen}>
-            {text.tryAgain}
-          </button>
-        </div>
+      {isRefused ? (
+        <Refused id={id} refusal={view.refusal} reopen={reopen} />
       ) : (
         <>
           <MessageList room={room} view={view} names={names} me={me} onDeed={writing.onDeed} />
@@ -100,6 +96,37 @@ function ChatRoom({ id, title }: { readonly id: number; readonly title: string }
         </>
       )}
     </section>
+  );
+}
+
+/** Says why there is no chat (any more), and where to go from here. */
+function Refused(props: {
+  readonly id: number;
+  readonly refusal: string | undefined;
+  readonly reopen: () => void;
+}) {
+  const { id, refusal, reopen } = props;
+  const text = useText();
+  const isGone = refusal === ROOM_CLOSED;
+  return (
+    <div className="notice" role="alert">
+      <h2>{isGone || refusal === BANNED ? text.overTitle : text.refusedTitle}</h2>
+      <p>{refusalWords(text, refusal)}</p>
+      {isGone ? (
+        <Link href="/me/meetups" className="button">
+          {text.myMeetups}
+        </Link>
+      ) : (
+        <Link href={`/meetups/${id}`} className="button">
+          {text.aboutMeetup}
+        </Link>
+      )}
+      {!isGone && refusal !== BANNED && (
+        <button type="button" className="button quiet" onClick={reopen}>
+          {text.tryAgain}
+        </button>
+      )}
+    </div>
   );
 }
 

@@ -1,7 +1,7 @@
 import { useCallback, useState } from 'react';
 import { useApi, useMe } from '../api/api.tsx';
 import type { Meetup } from '../api/types.ts';
-import { Link, useTitle } from '../router.tsx';
+import { Link, navigate, useTitle } from '../router.tsx';
 import { formatStart } from '../text/format.ts';
 import { describeError, useLanguage, useText } from '../text/text.tsx';
 import { Avatar } from '../ui/avatar.tsx';
@@ -10,7 +10,7 @@ import { Icon } from '../ui/icon.tsx';
 import { Show, useLoaded } from '../ui/loaded.tsx';
 import { CategoryName, CategoryTile } from './category.tsx';
 
-/** One meetup, to join, to leave, to talk in. */
+/** One meetup, to join, to leave, to talk in, to delete. */
 export function MeetupPage({ id }: { readonly id: number }) {
   const api = useApi();
   const [meetup, reload] = useLoaded(useCallback(() => api.meetup(id), [api, id]));
@@ -73,17 +73,22 @@ function Actions({ meetup, reload }: { readonly meetup: Meetup; readonly reload:
   const me = useMe();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
-  const act = async (work: () => Promise<void>) => {
+  const act = async (work: () => Promise<void>, done: () => unknown = reload) => {
     setBusy(true);
     setError(undefined);
     try {
       await work();
+      await done();
     } catch (failure) {
       setError(failure);
+      await reload();
     }
-    await reload();
     setBusy(false);
   };
+  const leave = () => void act(() => api.leave(meetup.id));
+  // There is nothing to come back to.
+  const goHome = () => navigate('/me/meetups', { replace: true });
+  const remove = () => void act(() => api.deleteMeetup(meetup.id), goHome);
 
   let action: React.ReactNode;
   if (meetup.myRole !== null) {
@@ -112,11 +117,20 @@ function Actions({ meetup, reload }: { readonly meetup: Meetup; readonly reload:
       </button>
     );
   }
-  const canLeave = meetup.myRole !== null && meetup.myRole !== 'owner';
+  const isOwner = meetup.myRole === 'owner';
+  const canLeave = meetup.myRole !== null && !isOwner;
   return (
     <div className="actions">
       {action}
-      {canLeave && <LeaveButton busy={busy} onLeave={() => void act(() => api.leave(meetup.id))} />}
+      {canLeave && <AskingButton words={text.leave} question={text.leaveReally} busy={busy} onYes={leave} />}
+      {isOwner && (
+        <AskingButton
+          words={text.deleteMeetup}
+          question={text.deleteMeetupReally}
+          busy={busy}
+          onYes={remove}
+        />
+      )}
       {error !== undefined && (
         <p className="error" role="alert">
           {describeError(error, text)}
@@ -126,25 +140,31 @@ function Actions({ meetup, reload }: { readonly meetup: Meetup; readonly reload:
   );
 }
 
-/** Asks once more before leaving. */
-function LeaveButton({ busy, onLeave }: { readonly busy: boolean; readonly onLeave: () => void }) {
+/** Asks once more before it does what cannot be undone. */
+function AskingButton(props: {
+  readonly words: string;
+  readonly question: string;
+  readonly busy: boolean;
+  readonly onYes: () => void;
+}) {
+  const { words, question, busy, onYes } = props;
   const text = useText();
   const [asking, setAsking] = useState(false);
   if (!asking) {
     return (
       <button type="button" className="button quiet" disabled={busy} onClick={() => setAsking(true)}>
-        {text.leave}
+        {words}
       </button>
     );
   }
   return (
-    <div className="confirm" role="alertdialog" aria-label={text.leaveReally}>
-      <p>{text.leaveReally}</p>
-      <button type="button" className="button danger" disabled={busy} onClick={onLeave}>
-        {text.leave}
+    <div className="confirm" role="alertdialog" aria-label={question}>
+      <p>{question}</p>
+      <button type="button" className="button danger" disabled={busy} onClick={onYes}>
+        {words}
       </button>
       <button type="button" ref={focusOnAppear} className="button quiet" onClick={() => setAsking(false)}>
-        {text.stay}
+        {text.cancel}
       </button>
     </div>
   );

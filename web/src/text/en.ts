@@ -57,7 +57,9 @@ export const en = {
   full: 'Full',
   leave: 'Leave',
   leaveReally: 'Leave this meetup? You lose the chat, too.',
-  stay: 'Stay',
+  deleteMeetup: 'Delete meetup',
+  deleteMeetupReally:
+    'Delete this meetup for everybody? Its chat closes at once, and nothing brings it back.',
   openChat: 'Open the chat',
   roles: { owner: 'Owner', host: 'Host', member: 'Member' },
 
@@ -103,6 +105,7 @@ export const en = {
   connecting: 'Connecting…',
   connectionLost: 'Connection lost. Reconnecting…',
   refusedTitle: 'You cannot open this chat',
+  overTitle: 'You can no longer use this chat',
   membersOnly: 'Only members of the meetup can talk here.',
   banned: 'You were removed from this chat.',
   roomClosed: 'The meetup is gone, and its chat is closed.',
@@ -118,6 +121,7 @@ export const en = {
     'not-found': 'There is nothing here (any more).',
     unauthenticated: 'Please log in.',
     'wrong-credentials': 'E-mail or password is not right.',
+    'not-owner': 'Only the owner can do this.',
     'owner-cannot-leave': 'The owner cannot leave the meetup.',
     'mail-not-configured': 'This installation cannot send mail yet, so nobody can sign up.',
     busy: 'A lot is going on right now. Try again in a moment.',
