@@ -162,6 +162,7 @@ mod tests {
         };
         assert!(bump(&[]) && bump(&["--partitions", "12"]) && bump(&["--lost"]));
         assert!(!bump(&["--partitions", "0"]) && !bump(&["--partitions", "1025"]));
+        assert!(bump(&["--to", "embedded"]) && !bump(&["--to", "postgres"]));
     }
 
     #[test]

@@ -43,6 +43,12 @@ impl Database {
         Ok(Self { url, pool, server: Some(server) })
     }
 
+    /// Opens `url` as it is: its schema is the nodes' business.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self> {
+        let pool = shared::database::connect(url, connections).await?;
+        Ok(Self { url: url.to_owned(), pool, server: None })
+    }
+
     /// Waits until our server has ended by itself, and says why; for ever where the server is not ours.
     pub async fn failed(&self) -> anyhow::Error {
         match &self.server {

@@ -11,6 +11,7 @@ use crate::{
     database::Database,
     demo,
     instance::{Instance, Mode, Record},
+    log,
     servers::Store,
     stop::StopSignals,
 };
@@ -87,7 +88,11 @@ impl Parts {
         let url = run.common.database_url.as_deref();
         let connections = run.common.database_connections;
         let database = Database::open(url, connections, &store, instance.directory()).await?;
-        match Services::start(&database, instance, run).await {
+        let services = async {
+            log::bring_home(&database.pool, run, &store, instance.directory()).await?;
+            Services::start(&database, instance, run).await
+        };
+        match services.await {
             Ok(services) => Ok(Self { database, services }),
             Err(error) => {
                 database.stop().await;

@@ -299,10 +299,12 @@ pub fn parse<P: CommandFactory + FromArgMatches>(
     }
     let command = P::command().args_override_self(true);
     // A subcommand has its own settings, and they stand behind its name.
-    let subcommand = arguments.get(1).and_then(|name| command.find_subcommand(name));
-    let place = if subcommand.is_some() { 2 } else { 1.min(arguments.len()) };
+    let (mut innermost, mut place) = (&command, 1.min(arguments.len()));
+    while let Some(subcommand) = arguments.get(place).and_then(|name| innermost.find_subcommand(name)) {
+        (innermost, place) = (subcommand, place + 1);
+    }
     let from_file = match std::fs::read_to_string(&file) {
-        Ok(text) => file_arguments(&text, file, subcommand.unwrap_or(&command))?,
+        Ok(text) => file_arguments(&text, file, innermost)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(ConfigError::File { file, reason: error.to_string() }),
     };
@@ -380,6 +382,24 @@ mod tests {
             (3, 7, 256)
         );
         assert_eq!(engine.origins, ["http://a", "http://b"]);
+    }
+
+    #[test]
+    fn the_file_is_for_a_subcommand_of_a_subcommand_too() {
+        #[derive(Debug, Parser)]
+        enum Outer {
+            #[command(subcommand)]
+            Log(Inner),
+        }
+        #[derive(Debug, clap::Subcommand)]
+        enum Inner {
+            Look(Box<Engine>),
+        }
+        let mut settings = tempfile::NamedTempFile::new().unwrap();
+        settings.write_all(b"log_partitions = 3").unwrap();
+        let arguments = ["moyiza", "log", "look"].iter().map(OsString::from).collect();
+        let Outer::Log(Inner::Look(look)) = parse(arguments, settings.path().into()).unwrap();
+        assert_eq!(look.engine.log_partitions, 3);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Ending one epoch of the log and beginning the next: for more partitions, or because the topic was lost.
+//! Ending one epoch of Kafka's log and beginning the next: for more partitions, because the topic was lost, or to have
+//! the log in PostgreSQL alone.
 //!
 //! Three things must hold, whatever else happens: what was acknowledged in the old topic is in PostgreSQL before
 //! anybody writes to the new one; nothing is acknowledged in the old one after that, not even to a node that was
@@ -7,21 +8,25 @@
 //! all under the lock that a node takes when it starts.
 
 mod drain;
+mod events;
 mod fence;
 
 pub(crate) use fence::is_probe;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
 };
 use shared::names::{Topics, locks};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
 use super::{
-    epoch::{Backend, Epoch},
+    epoch::{self, Backend, Epoch},
     kafka::{
         self, TopicError,
         places::{reader, watermarks},
@@ -29,7 +34,10 @@ use super::{
 };
 use crate::{
     history::journal::Journal,
-    reading::{Reading, redis::RedisReading},
+    reading::{
+        Reading,
+        redis::{self, RedisReading},
+    },
     shard::Shards,
 };
 
@@ -47,10 +55,19 @@ pub struct Bump {
     pub redis_url: String,
     /// What the names begin with.
     pub prefix: String,
-    /// Partitions of the next epoch; as many as now if `None`.
-    pub partitions: Option<u16>,
+    /// What comes after it.
+    pub next: Next,
     /// Go on although records are lost.
     pub lost: bool,
+}
+
+/// Who keeps the log of the next epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Kafka again, in so many partitions; as many as now if `None`.
+    Kafka(Option<u16>),
+    /// A single process, in PostgreSQL.
+    Embedded,
 }
 
 /// What was done.
@@ -124,7 +141,8 @@ pub async fn bump(pool: &PgPool, order: &Bump) -> Result<Bumped, BumpError> {
     // Held until the end: a node that starts meanwhile waits, and finds the next epoch.
     let mut transaction = pool.begin().await?;
     sqlx::query("select pg_advisory_xact_lock($1)").bind(locks::LOG_EPOCH).execute(&mut *transaction).await?;
-    let from = last(&mut transaction).await?.ok_or(BumpError::NoLog)?;
+    let newest = epoch::newest(&mut *transaction).await?;
+    let (from, _) = newest.filter(|(_, backend)| *backend == Backend::Kafka).ok_or(BumpError::NoLog)?;
     let progress: Vec<(i64, i64)> = sqlx::query_as(
         "select next_offset, told_offset from log_progress where epoch = $1 order by partition",
     )
@@ -144,29 +162,50 @@ pub async fn bump(pool: &PgPool, order: &Bump) -> Result<Bumped, BumpError> {
     let mut written = 0;
     if let Some(old) = old {
         fence::raise(&order.brokers, &topics.chat_log(from.number), &old).await?;
-        let (journal, journal_task) = Journal::start(pool.clone());
-        let (shards, _nobody) = Shards::new(1, std::sync::Arc::default());
-        let connected =
-            RedisReading::connect(&order.redis_url, &order.prefix, pool.clone(), from, journal, shards);
-        let (redis, redis_task) = connected.await.map_err(|error| BumpError::Redis(error.to_string()))?;
-        let reading = Reading::Redis(redis);
-        for partition in old.iter().filter(|partition| partition.state != State::Other) {
-            let drain = drain::Drain { brokers: &order.brokers, topics: &topics, epoch: from, pool };
-            written += drain.run(*partition, &reading).await?;
-        }
-        drop(reading);
-        let _ = tokio::join!(redis_task, journal_task);
+        let drain = drain::Drain { brokers: &order.brokers, topics: &topics, epoch: from, pool };
+        written = match order.next {
+            Next::Kafka(_) => drain_and_tell(order, &drain, &old).await?,
+            Next::Embedded => drain.run_all(&old, None).await?,
+        };
     }
-    let to = begin_next(order, &topics, from).await?;
-    super::epoch::insert(&mut transaction, to, Backend::Kafka).await?;
-    transaction.commit().await?;
+    let to = match order.next {
+        Next::Kafka(partitions) => {
+            let to = begin_next(order, &topics, from, partitions.unwrap_or(from.partitions)).await?;
+            epoch::insert(&mut transaction, to, Backend::Kafka).await?;
+            transaction.commit().await?;
+            to
+        }
+        Next::Embedded => {
+            // It is not told of what comes now: whoever goes back to a cluster loads it anew.
+            let forgotten = redis::forget_rooms(&order.redis_url, &order.prefix, pool).await;
+            forgotten.map_err(|error| BumpError::Redis(error.to_string()))?;
+            let to = next_without_topic(order, &topics, from).await?;
+            epoch::insert(&mut transaction, to, Backend::Embedded).await?;
+            let events = events::give_back(&order.brokers, &topics, from, &mut transaction).await?;
+            transaction.commit().await?;
+            events.commit().await?;
+            to
+        }
+    };
     Ok(Bumped { from, to, written })
 }
 
-/// The log in use, if it is Kafka's.
-async fn last(connection: &mut PgConnection) -> sqlx::Result<Option<Epoch>> {
-    let last = super::epoch::last(connection).await?;
-    Ok(last.filter(|(_, backend)| *backend == Backend::Kafka.as_str()).map(|(epoch, _)| epoch))
+/// The nodes of the next epoch go on with the reading state as it is.
+async fn drain_and_tell(
+    order: &Bump,
+    drain: &drain::Drain<'_>,
+    old: &[OldPartition],
+) -> Result<u64, BumpError> {
+    let (journal, journal_task) = Journal::start(drain.pool.clone());
+    let (shards, _nobody) = Shards::new(1, std::sync::Arc::default());
+    let (pool, epoch) = (drain.pool.clone(), drain.epoch);
+    let connected = RedisReading::connect(&order.redis_url, &order.prefix, pool, epoch, journal, shards);
+    let (redis, redis_task) = connected.await.map_err(|error| BumpError::Redis(error.to_string()))?;
+    let reading = Reading::Redis(redis);
+    let written = drain.run_all(old, Some(&reading)).await?;
+    drop(reading);
+    let _ = tokio::join!(redis_task, journal_task);
+    Ok(written)
 }
 
 /// The partitions of the old topic; `None` if there is no such topic, or not with these. Blocks.
@@ -222,8 +261,7 @@ fn what_is_lost(topics: &Topics, epoch: Epoch, old: Option<&[OldPartition]>) -> 
 
 /// Makes the topic of the next epoch. One that is there and holds records is passed over: the database may have been
 /// restored from a time before it.
-async fn begin_next(order: &Bump, topics: &Topics, from: Epoch) -> Result<Epoch, BumpError> {
-    let partitions = order.partitions.unwrap_or(from.partitions);
+async fn begin_next(order: &Bump, topics: &Topics, from: Epoch, partitions: u16) -> Result<Epoch, BumpError> {
     let mut number = from.number;
     loop {
         number += 1;
@@ -245,6 +283,23 @@ async fn begin_next(order: &Bump, topics: &Topics, from: Epoch) -> Result<Epoch,
             return Ok(to);
         }
     }
+}
+
+/// The next epoch of which there is no topic either, for the same reason.
+async fn next_without_topic(order: &Bump, topics: &Topics, from: Epoch) -> Result<Epoch, KafkaError> {
+    let names = tokio::task::spawn_blocking({
+        let (brokers, topics) = (order.brokers.clone(), topics.clone());
+        move || {
+            let metadata = reader(&brokers, &topics, "bump")?.fetch_metadata(None, PATIENCE)?;
+            Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect::<HashSet<_>>())
+        }
+    });
+    let names = names.await.unwrap_or(Err(KafkaError::Canceled))?;
+    let mut number = from.number + 1;
+    while names.contains(&topics.chat_log(number)) {
+        number += 1;
+    }
+    Ok(Epoch { number, partitions: 1 })
 }
 
 fn is_empty(brokers: &str, topics: &Topics, epoch: Epoch) -> Result<bool, KafkaError> {

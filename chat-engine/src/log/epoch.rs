@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use shared::{Seq, names::locks};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// How often a node looks whether another epoch has begun.
 const LOOK: Duration = Duration::from_secs(1);
@@ -19,11 +19,16 @@ pub enum Backend {
 }
 
 impl Backend {
-    pub(super) const fn as_str(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
             Self::Kafka => "kafka",
         }
+    }
+
+    fn named(name: &str) -> Self {
+        // The table knows these two.
+        if name == Self::Kafka.as_str() { Self::Kafka } else { Self::Embedded }
     }
 }
 
@@ -70,41 +75,49 @@ pub enum EpochError {
         /// Configured.
         wanted: u16,
     },
+    /// What is in Kafka's log alone would be missing from then on.
+    #[error(
+        "the chat log is in Kafka (epoch {0}), and its end may not be in PostgreSQL yet. With every node of the \
+         cluster stopped, `moyiza log bump-epoch --to embedded` brings it there"
+    )]
+    InKafka(u16),
     /// The database does not answer.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
 }
 
-/// The epoch in use with `backend`; a new one if another backend was used last.
+/// The epoch in use with `backend`. From an embedded log to Kafka a new one is taken: its rows are all there is. The
+/// other way is refused, for what Kafka acknowledged need not be a row yet.
 pub async fn current(pool: &PgPool, backend: Backend, partitions: u16) -> Result<Epoch, EpochError> {
     let mut transaction = pool.begin().await?;
     // One of several nodes that start at once decides.
     sqlx::query("select pg_advisory_xact_lock($1)").bind(locks::LOG_EPOCH).execute(&mut *transaction).await?;
-    let last = last(&mut transaction).await?;
-    let number = last.as_ref().map_or(0, |(epoch, _)| epoch.number);
-    if let Some((epoch, name)) = last
-        && name == backend.as_str()
-    {
-        if epoch.partitions != partitions {
-            return Err(EpochError::Partitions { found: epoch.partitions, wanted: partitions });
+    let number = match newest(&mut *transaction).await? {
+        Some((epoch, found)) if found == backend => {
+            if epoch.partitions != partitions {
+                return Err(EpochError::Partitions { found: epoch.partitions, wanted: partitions });
+            }
+            return Ok(epoch);
         }
-        return Ok(epoch);
-    }
-    let epoch = Epoch { number: number + 1, partitions };
+        Some((epoch, Backend::Kafka)) => return Err(EpochError::InKafka(epoch.number)),
+        Some((epoch, Backend::Embedded)) => epoch.number + 1,
+        None => 1,
+    };
+    let epoch = Epoch { number, partitions };
     insert(&mut transaction, epoch, backend).await?;
     transaction.commit().await?;
     Ok(epoch)
 }
 
 /// The newest epoch, and who keeps its log.
-pub(super) async fn last(connection: &mut PgConnection) -> sqlx::Result<Option<(Epoch, String)>> {
-    let last: Option<(i16, String, i32)> =
+pub async fn newest(executor: impl PgExecutor<'_>) -> sqlx::Result<Option<(Epoch, Backend)>> {
+    let newest: Option<(i16, String, i32)> =
         sqlx::query_as("select epoch, backend, partitions from log_epochs order by epoch desc limit 1")
-            .fetch_optional(connection)
+            .fetch_optional(executor)
             .await?;
-    Ok(last.map(|(number, backend, partitions)| {
+    Ok(newest.map(|(number, backend, partitions)| {
         let partitions = u16::try_from(partitions).unwrap_or(u16::MAX);
-        (Epoch { number: number.cast_unsigned(), partitions }, backend)
+        (Epoch { number: number.cast_unsigned(), partitions }, Backend::named(&backend))
     }))
 }
 

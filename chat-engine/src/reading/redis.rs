@@ -7,11 +7,13 @@
 
 mod calls;
 mod feeds;
+mod forget;
 mod lease;
 mod load;
 
 use std::sync::Arc;
 
+pub use forget::forget_rooms;
 use fred::{
     clients::{Client, SubscriberClient},
     interfaces::{ClientInterface as _, ClientLike as _, FunctionInterface as _},
@@ -122,13 +124,8 @@ impl RedisReading {
 }
 
 impl Rooms {
-    fn tag(&self, room: RoomId) -> String {
-        format!("{}{{room:{room}}}", self.prefix)
-    }
-
     fn keys(&self, room: RoomId) -> Vec<String> {
-        let tag = self.tag(room);
-        ["positions", "active", "meta", "changes"].map(|key| format!("{tag}:{key}")).into()
+        keys(&self.prefix, room)
     }
 
     /// The nodes that hold a lease.
@@ -142,7 +139,7 @@ impl Rooms {
     }
 
     fn channel(&self, room: RoomId) -> String {
-        format!("{}:feed", self.tag(room))
+        format!("{}:feed", tag(&self.prefix, room))
     }
 
     async fn tell(&self, records: &[Arc<Record>]) -> Result<(), RedisError> {
@@ -165,6 +162,17 @@ impl Rooms {
         pipeline.all::<Value>().await?;
         Ok(())
     }
+}
+
+/// What puts all keys of a room into one slot.
+fn tag(prefix: &str, room: RoomId) -> String {
+    format!("{prefix}{{room:{room}}}")
+}
+
+/// The keys that the functions work on.
+fn keys(prefix: &str, room: RoomId) -> Vec<String> {
+    let tag = tag(prefix, room);
+    ["positions", "active", "meta", "changes"].map(|key| format!("{tag}:{key}")).into()
 }
 
 /// How every client of this node's is built.

@@ -19,6 +19,11 @@ async fn ask(command: &str) -> String {
     answer
 }
 
+/// Whether there is such a key.
+pub(crate) async fn exists(key: &str) -> bool {
+    ask(&format!("EXISTS {key}")).await.starts_with(":1")
+}
+
 /// Breaks the connections of this name, which are so many.
 pub(crate) async fn cut(name: &str, count: usize) {
     let (clients, name) = (ask("CLIENT LIST").await, format!("name={name} "));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chat_engine::{
     Backend, Running,
     log::{
-        bump::{Bump, BumpError, Bumped, bump},
+        bump::{Bump, BumpError, Bumped, Next, bump},
         kafka::client_config,
     },
 };
@@ -27,7 +27,7 @@ use crate::{
     world::{Backing, World, with_world_as},
 };
 
-async fn start(world: &World, partitions: u16) -> anyhow::Result<Running> {
+pub(crate) async fn start(world: &World, partitions: u16) -> anyhow::Result<Running> {
     let mut settings = settings(world.prefix(), []);
     settings.engine.log_partitions = partitions;
     let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
@@ -35,18 +35,18 @@ async fn start(world: &World, partitions: u16) -> anyhow::Result<Running> {
     chat_engine::start(settings, world.pool.clone(), backend).await
 }
 
-fn order(world: &World, partitions: Option<u16>, lost: bool) -> Bump {
+pub(crate) fn order(world: &World, partitions: Option<u16>, lost: bool) -> Bump {
     Bump {
         brokers: testing::server("MOYIZA_TEST_KAFKA_BROKERS"),
         redis_url: testing::server("MOYIZA_TEST_REDIS_URL"),
         prefix: world.prefix().to_owned(),
-        partitions,
+        next: Next::Kafka(partitions),
         lost,
     }
 }
 
 /// Once the nodes that ended, or sleep, are no longer members of the group.
-async fn bump_when_nobody_runs(world: &World, order: &Bump) -> Result<Bumped, BumpError> {
+pub(crate) async fn bump_when_nobody_runs(world: &World, order: &Bump) -> Result<Bumped, BumpError> {
     let bumped = async {
         loop {
             match bump(&world.pool, order).await {

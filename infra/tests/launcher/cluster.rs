@@ -17,12 +17,12 @@ use tempfile::TempDir;
 use crate::process::{Launcher, kill, moyiza_at, one_error_line, processes_below, until};
 
 /// A directory with the launcher, its stand-in nodes and the instance.
-struct Cluster {
+pub(crate) struct Cluster {
     directory: TempDir,
 }
 
 impl Cluster {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let moyiza = Path::new(env!("CARGO_BIN_EXE_moyiza"));
         let here = directory.path().join("moyiza");
@@ -36,11 +36,11 @@ impl Cluster {
         Self { directory }
     }
 
-    fn instance(&self) -> PathBuf {
+    pub(crate) fn instance(&self) -> PathBuf {
         self.directory.path().join("instance")
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = moyiza_at(&self.directory.path().join("moyiza"), &["cluster", "--no-demo"]);
         command.args(["--log", "warn", "--api-addr", "127.0.0.1:0", "--engine-addr", "127.0.0.1:0", "--dir"]);
         command.arg(self.instance()).stderr(fs::File::create(self.log()).unwrap());
@@ -57,7 +57,7 @@ impl Cluster {
     }
 
     /// What the nodes called `name` were told of `variable`.
-    fn told(&self, name: &str, variable: &str) -> Vec<String> {
+    pub(crate) fn told(&self, name: &str, variable: &str) -> Vec<String> {
         let log = fs::read_to_string(self.log()).unwrap();
         let lines = log.lines().filter(|line| line.starts_with(name));
         let values = lines.filter_map(|line| line.split_once(&format!("{variable}="))?.1.split(' ').next());

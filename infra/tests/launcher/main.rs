@@ -11,6 +11,7 @@ mod circumstances;
 mod client;
 mod cluster;
 mod embedded;
+mod going_back;
 mod old_postgres;
 mod people;
 mod process;

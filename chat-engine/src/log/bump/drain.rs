@@ -13,7 +13,7 @@ use rdkafka::{
 use shared::names::Topics;
 use sqlx::PgPool;
 
-use super::{BumpError, OldPartition, PATIENCE, fence::is_probe};
+use super::{BumpError, OldPartition, PATIENCE, State, fence::is_probe};
 use crate::{
     history::{self, Stretch},
     log::{
@@ -58,8 +58,22 @@ struct Batch {
 }
 
 impl Drain<'_> {
-    /// Writes what is missing and tells the reading state of what it was not told. How many records were written.
-    pub(super) async fn run(&self, partition: OldPartition, reading: &Reading) -> Result<u64, BumpError> {
+    /// Writes what is missing and tells the reading state, if there is one, of what it was not told. How many records
+    /// were written.
+    pub(super) async fn run_all(
+        &self,
+        old: &[OldPartition],
+        reading: Option<&Reading>,
+    ) -> Result<u64, BumpError> {
+        let mut written = 0;
+        for partition in old.iter().filter(|partition| partition.state != State::Other) {
+            let told = if reading.is_some() { partition.told } else { partition.stored };
+            written += self.run(OldPartition { told, ..*partition }, reading).await?;
+        }
+        Ok(written)
+    }
+
+    async fn run(&self, partition: OldPartition, reading: Option<&Reading>) -> Result<u64, BumpError> {
         let mut source = tokio::task::spawn_blocking({
             let (brokers, topics, epoch) = (self.brokers.to_owned(), self.topics.clone(), self.epoch);
             move || Source::open(&brokers, &topics, epoch, partition)
@@ -86,7 +100,9 @@ impl Drain<'_> {
                     stored = history::next_offset(self.pool, self.epoch, partition.number).await?;
                 }
             }
-            while let Err(error) = reading.tell(&records).await {
+            while let Some(reading) = reading
+                && let Err(error) = reading.tell(&records).await
+            {
                 tracing::warn!(%error, "the reading state was not told, trying again");
                 tokio::time::sleep(TELL_AGAIN).await;
             }
