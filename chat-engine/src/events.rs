@@ -4,9 +4,13 @@ use shared::{
     RoomId, UserId,
     event::{Delivery, Envelope, LeaveReason, MeetupEvent},
 };
+use sqlx::PgPool;
 use tokio::sync::mpsc;
 
-use crate::{connection::CloseReason, engine::Engine, log::AppendError, record::Draft, shard::Input};
+use crate::{
+    connection::CloseReason, engine::Engine, history::memberships::is_shown, log::AppendError, record::Draft,
+    shard::Input,
+};
 
 /// Brings what this node has cached up to date, and takes people out of the rooms that they have lost. Applying an
 /// event again changes nothing.
@@ -52,23 +56,46 @@ const fn because(reason: LeaveReason) -> CloseReason {
     }
 }
 
-/// Writes an event to the chat log, if the room is to show it.
-pub(crate) async fn record(engine: &Engine, envelope: &Envelope) -> Result<(), AppendError> {
-    let draft = match envelope.event {
-        MeetupEvent::MemberJoined { meetup, user, .. } => Draft::joined(meetup.into(), user, envelope.id),
-        MeetupEvent::MemberLeft { meetup, user, .. } => Draft::left(meetup.into(), user, envelope.id),
+/// Why an event is not in the chat log yet.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error("PostgreSQL does not say whether the room shows it: {0}")]
+    Sql(#[from] sqlx::Error),
+}
+
+/// What the room is to show of an event.
+pub(crate) fn draft(envelope: &Envelope) -> Option<Draft> {
+    match envelope.event {
+        MeetupEvent::MemberJoined { meetup, user, .. } => {
+            Some(Draft::joined(meetup.into(), user, envelope.id))
+        }
+        MeetupEvent::MemberLeft { meetup, user, .. } => Some(Draft::left(meetup.into(), user, envelope.id)),
         MeetupEvent::MeetupDeleted { .. }
         | MeetupEvent::UserWithdrawn { .. }
-        | MeetupEvent::SessionRevoked { .. } => return Ok(()),
-    };
-    engine.log.append_durably(draft).await.map(drop)
+        | MeetupEvent::SessionRevoked { .. } => None,
+    }
+}
+
+/// Writes an event to the chat log, if the room is to show it and has not. Only where every record of the log is a row.
+async fn record(engine: &Engine, pool: &PgPool, envelope: &Envelope) -> Result<(), RecordError> {
+    let Some(draft) = draft(envelope) else { return Ok(()) };
+    if !is_shown(pool, draft.room, draft.user, envelope.id).await? {
+        engine.log.append_durably(draft).await?;
+    }
+    Ok(())
 }
 
 /// Takes the events of the api in the same process, until it ends.
-pub(crate) async fn follow_local(engine: std::sync::Arc<Engine>, mut events: mpsc::Receiver<Delivery>) {
+pub(crate) async fn follow_local(
+    engine: std::sync::Arc<Engine>,
+    pool: PgPool,
+    mut events: mpsc::Receiver<Delivery>,
+) {
     while let Some(Delivery { envelope, done }) = events.recv().await {
         learn(&engine, &envelope.event);
-        match record(&engine, &envelope).await {
+        match record(&engine, &pool, &envelope).await {
             // The relay may have gone; the event is in the log all the same.
             Ok(()) => drop(done.send(())),
             // Not answered: the relay delivers again.

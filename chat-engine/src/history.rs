@@ -4,6 +4,7 @@ mod changes;
 pub mod consumer;
 mod copy;
 pub mod journal;
+pub(crate) mod memberships;
 pub(crate) mod metrics;
 mod pages;
 mod positions;

@@ -26,3 +26,7 @@ create index chat_messages_target_idx on chat_messages (room_id, target) where t
 -- Finds the last minutes of the log, to recognise a repeated SEND after a restart. A few pages for a hundred million
 -- rows, since rows lie in the order of time.
 create index chat_messages_sent_at_idx on chat_messages using brin (sent_at) with (pages_per_range = 32, autosummarize = on);
+
+-- Finds the last joining or leaving of a person that a room has shown, so that an old event is not shown again. Most rows
+-- are neither, and cost nothing here.
+create index chat_messages_membership_idx on chat_messages (room_id, sender_id, seq) where kind in (1, 2);

@@ -13,6 +13,7 @@ mod lag;
 mod meetups;
 mod partition;
 mod placing;
+mod stored;
 mod teller;
 mod writer;
 
@@ -24,22 +25,15 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use rdkafka::{
-    Message as _,
-    error::KafkaResult,
-    message::{BorrowedMessage, OwnedMessage},
-};
+use rdkafka::{Message as _, error::KafkaResult, message::BorrowedMessage};
 use shared::{config::EngineSettings, names::Topics};
 use sqlx::PgPool;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use self::{
     dead_letter::DeadLetters,
-    group::{Group, Move},
+    group::{Group, Move, Source},
+    meetups::Meetups,
     partition::{Batch, Partition},
     teller::{News, Tell, Teller, Told},
     writer::{Outcome, Work, Writer},
@@ -83,7 +77,7 @@ struct Consumer {
     engine: Arc<Engine>,
     writer: Writer,
     teller: Teller,
-    events: mpsc::Sender<OwnedMessage>,
+    meetups: Meetups,
     partitions: BTreeMap<i32, Partition>,
     /// Partitions of this node whose place is not known.
     unplaced: BTreeSet<i32>,
@@ -119,7 +113,6 @@ impl HistoryConsumer {
     /// Consumes until `stop` changes.
     pub(crate) async fn run(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
-        let events = meetups::start(&mut tasks, self.group.clone(), engine.clone());
         tasks.spawn(lag::measure(self.group.clone(), engine.clone()));
         let consumer = Consumer {
             writer: Writer {
@@ -128,6 +121,7 @@ impl HistoryConsumer {
                 chat_topic: self.group.chat_topic.clone(),
                 engine: engine.clone(),
             },
+            meetups: Meetups::new(self.group.clone(), engine.clone(), self.pool.clone(), self.epoch),
             group: self.group,
             pool: self.pool,
             epoch: self.epoch,
@@ -135,7 +129,6 @@ impl HistoryConsumer {
             gather: self.gather,
             engine,
             teller: Teller::start(self.reading),
-            events,
             partitions: BTreeMap::new(),
             unplaced: BTreeSet::new(),
             place_at: Instant::now(),
@@ -187,6 +180,7 @@ impl Consumer {
                         self.hear(&told);
                     }
                 }
+                Some(partition) = self.meetups.drained() => self.meetups.go_on(partition),
                 () = is_due => {}
             }
             self.rebalance();
@@ -227,16 +221,18 @@ impl Consumer {
     fn rebalance(&mut self) {
         for what in self.group.moves() {
             match what {
-                Move::Assigned(partition) => {
+                Move::Assigned(Source::ChatLog(partition)) => {
                     self.partitions.remove(&partition);
                     self.unplaced.insert(partition);
                     self.place_at = Instant::now();
                 }
-                Move::Lost(partition) => {
+                Move::Lost(Source::ChatLog(partition)) => {
                     self.partitions.remove(&partition);
                     self.unplaced.remove(&partition);
                     self.engine.counters.history.lost(partition);
                 }
+                Move::Assigned(Source::Events(partition)) => self.meetups.open(partition),
+                Move::Lost(Source::Events(partition)) => self.meetups.close(partition),
             }
         }
     }
@@ -253,8 +249,7 @@ impl Consumer {
             }
         };
         if message.topic() != &*self.group.chat_topic {
-            // The task ends with this.
-            let _ = self.events.send(message.detach()).await;
+            self.meetups.take(message.detach());
             return;
         }
         let (number, offset) = (message.partition(), message.offset().unsigned_abs());

@@ -62,7 +62,7 @@ impl Running {
         events: mpsc::Receiver<Delivery>,
     ) -> Self {
         let mut followers = JoinSet::new();
-        followers.spawn(events::follow_local(engine.clone(), events));
+        followers.spawn(events::follow_local(engine.clone(), committer.pool.clone(), events));
         Self { committer, followers }
     }
 

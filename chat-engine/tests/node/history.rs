@@ -49,11 +49,11 @@ async fn node(world: &World, arguments: &[&str], database_url: &str, redis_url: 
     chat_engine::start(settings, pool, backend).await.unwrap()
 }
 
-async fn plain_node(world: &World) -> Running {
+pub(crate) async fn plain_node(world: &World) -> Running {
     node(world, &[], world.database_url(), &testing::server("MOYIZA_TEST_REDIS_URL")).await
 }
 
-async fn stop(node: Running) {
+pub(crate) async fn stop(node: Running) {
     tokio::time::timeout(PATIENCE, node.stop()).await.expect("the node stops");
 }
 
@@ -111,7 +111,7 @@ async fn messages<T>(
 }
 
 /// Posts `count` messages, many at a time: their seqs.
-async fn post(node: &Running, room: i64, sender: &Person, count: usize) -> BTreeSet<i64> {
+pub(crate) async fn post(node: &Running, room: i64, sender: &Person, count: usize) -> BTreeSet<i64> {
     let posts = (0..count).map(|n| {
         let content = n.to_string();
         async move { node.post(room_id(room), sender.id, &content).await.unwrap().get() }

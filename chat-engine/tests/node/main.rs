@@ -10,6 +10,7 @@ mod durable;
 mod echo;
 mod edits;
 mod epochs;
+mod events;
 mod going_back;
 mod history;
 mod limits;

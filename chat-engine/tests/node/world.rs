@@ -349,7 +349,8 @@ impl World {
         self.deliver(Envelope { id, event }).await;
     }
 
-    async fn deliver(&self, envelope: Envelope) {
+    /// Delivers an event; where the api waits for it to be durable, so does this.
+    pub(crate) async fn deliver(&self, envelope: Envelope) {
         let events = self.events.lock().clone().expect("a node runs");
         match events {
             Events::Local(events) => {
@@ -357,14 +358,16 @@ impl World {
                 events.send(Delivery { envelope, done }).await.unwrap();
                 answered.await.expect("the event is taken");
             }
-            Events::Kafka(producer) => {
-                let topic = Topics::new(&*self.prefix).meetup_events();
-                let (key, payload) =
-                    (envelope.event.key().to_string(), serde_json::to_vec(&envelope).unwrap());
-                let record = FutureRecord::to(&topic).key(&key).payload(&payload);
-                producer.send(record, Timeout::After(PATIENCE)).await.unwrap();
-            }
+            Events::Kafka(producer) => self.deliver_by(&producer, envelope).await,
         }
+    }
+
+    /// The same to nodes that a test has started itself.
+    pub(crate) async fn deliver_by(&self, producer: &FutureProducer, envelope: Envelope) {
+        let topic = Topics::new(&*self.prefix).meetup_events();
+        let (key, payload) = (envelope.event.key().to_string(), serde_json::to_vec(&envelope).unwrap());
+        let record = FutureRecord::to(&topic).key(&key).payload(&payload);
+        producer.send(record, Timeout::After(PATIENCE)).await.unwrap();
     }
 
     pub(crate) async fn connect(&self, person: &Person) -> Client {

@@ -12,6 +12,7 @@ use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer},
     error::{KafkaError, KafkaResult},
     message::OwnedMessage,
+    topic_partition_list::TopicPartitionListElem,
 };
 use shared::names::Topics;
 
@@ -29,10 +30,17 @@ pub(super) struct Moves(Mutex<Vec<Move>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
-    /// This node reads the partition of the chat log from now on.
-    Assigned(i32),
+    /// This node reads the partition from now on.
+    Assigned(Source),
     /// It does not any more.
-    Lost(i32),
+    Lost(Source),
+}
+
+/// What the group reads: partitions of two topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    ChatLog(i32),
+    Events(i32),
 }
 
 #[derive(Debug)]
@@ -58,10 +66,13 @@ impl ConsumerContext for Context {
 }
 
 impl Context {
-    fn note(&self, partitions: &TopicPartitionList, what: impl Fn(i32) -> Move) {
+    fn note(&self, partitions: &TopicPartitionList, what: impl Fn(Source) -> Move) {
         let elements = partitions.elements();
-        let of_chat = elements.iter().filter(|element| element.topic() == &*self.chat_topic);
-        self.moves.0.lock().extend(of_chat.map(|element| what(element.partition())));
+        let source = |element: &TopicPartitionListElem<'_>| {
+            let of_chat = element.topic() == &*self.chat_topic;
+            if of_chat { Source::ChatLog(element.partition()) } else { Source::Events(element.partition()) }
+        };
+        self.moves.0.lock().extend(elements.iter().map(|element| what(source(element))));
     }
 }
 
@@ -145,6 +156,22 @@ impl Group {
     ) -> KafkaResult<T> {
         let group = self.clone();
         tokio::task::spawn_blocking(move || question(&group)).await.unwrap_or(Err(KafkaError::Canceled))
+    }
+
+    /// Whether the group has given this node's partitions to others without asking: it did not answer for too long.
+    pub(super) fn is_expelled(&self) -> bool {
+        self.consumer.assignment_lost()
+    }
+
+    /// Receives no more of a partition of `meetup.events`, or again. What was fetched and not received comes again.
+    pub(super) fn pause_events(&self, partition: i32, pause: bool) {
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition(&self.topics.meetup_events(), partition);
+        let done = if pause { self.consumer.pause(&partitions) } else { self.consumer.resume(&partitions) };
+        // The partition is another node's by now.
+        if let Err(error) = done {
+            tracing::debug!(%error, partition, pause, "a partition of the events is not there");
+        }
     }
 
     /// These messages need not come again.
