@@ -62,6 +62,32 @@ async fn an_event_that_hangs_does_not_hold_up_other_keys() {
 }
 
 #[tokio::test]
+async fn an_event_that_hangs_holds_up_nothing_that_comes_later() {
+    with_api(async |api| {
+        let mut events = api.events();
+        // More than are taken at once.
+        let mut transaction = api.pool.begin().await.unwrap();
+        for user in 1..=300 {
+            event::publish(&mut transaction, &joined(1, user)).await.unwrap();
+        }
+        event::publish(&mut transaction, &joined(2, 1)).await.unwrap();
+        transaction.commit().await.unwrap();
+        let hangs = events.delivery().await;
+        assert_eq!(hangs.envelope.event, joined(1, 1));
+        assert_eq!(events.next().await, joined(2, 1));
+        for user in 2..=4 {
+            publish(&api.pool, &joined(3, user)).await;
+            assert_eq!(events.next().await, joined(3, user));
+        }
+        hangs.done.send(()).unwrap();
+        for user in 2..=300 {
+            assert_eq!(events.next().await, joined(1, user));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_event_whose_id_is_lower_but_which_commits_later_is_not_skipped() {
     with_api(async |api| {
         let mut events = api.events();
