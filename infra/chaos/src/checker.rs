@@ -5,7 +5,7 @@ mod rows;
 
 use std::collections::BTreeMap;
 
-use crate::person::{Acknowledged, Ask, Report};
+use crate::person::{Acknowledged, Report};
 pub use rows::{Kind, Row, read};
 
 /// A promise that was not kept.
@@ -53,11 +53,13 @@ pub fn check(room: &Room<'_>) -> Vec<Violation> {
         in_order_and_once(report, &mut found);
         the_same_as_stored(report, room, &rows, &mut found);
         contents::as_stored(&report.view, &rows, &mut found);
+        contents::replays_tell_what_is_so_by_now(&report.view, &mut found);
     }
     found.whose = format!("room {}", room.number);
     acknowledged_is_stored(&room.others, &rows, &mut found);
     let all = room.reports.iter().flat_map(|report| &report.acknowledged);
     contents::last_change_wins(all, &rows, &mut found);
+    contents::overtaken_edits_say_nothing(&rows, &mut found);
     found.violations
 }
 
@@ -106,17 +108,8 @@ fn each_client_id_once(room: &Room<'_>, found: &mut Findings) {
 
 fn acknowledged_is_stored(acknowledged: &[Acknowledged], rows: &Rows<'_>, found: &mut Findings) {
     for Acknowledged { client_id, seq, ask } in acknowledged {
-        let kind = match ask {
-            Ask::Say(_) => Kind::Message,
-            Ask::Edit { .. } => Kind::Edited,
-            Ask::Delete { .. } => Kind::Deleted,
-        };
         let stored = rows.get(seq);
-        // What a later change covers says nothing any more, its client-id included.
-        let is_it = stored.is_some_and(|row| {
-            row.kind == kind && (row.is_covered || row.client_id.as_deref() == Some(client_id))
-        });
-        if !is_it {
+        if !stored.is_some_and(|row| row.is_what(ask, client_id)) {
             found.add(
                 "what was acknowledged is stored at its seq",
                 format!("{client_id} ({ask:?}) was acknowledged at {seq}, where there is {stored:?}"),

@@ -34,6 +34,8 @@ pub struct Seen {
     pub what: What,
     /// When it came, in the journal's seconds.
     pub at: u64,
+    /// On which of the client's connections it came as history; none if it came live.
+    pub replay: Option<u64>,
 }
 
 impl Seen {
@@ -54,7 +56,7 @@ impl Seen {
             Some("deleted") => What::Deleted { target: target()? },
             _ => return Err(format!("an unknown type: {body}")),
         };
-        Ok(Self { seq, client_id: text("client-id"), what, at })
+        Ok(Self { seq, client_id: text("client-id"), what, at, replay: None })
     }
 
     /// Whether it changes an earlier one, and has no place of its own on the page.

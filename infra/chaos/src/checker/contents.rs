@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Findings, Kind, Rows};
 use crate::{
     person::{Acknowledged, Ask},
-    view::{View, What},
+    view::{Seen, View, What},
 };
 
 /// A client that applies what it is told shows in the end what is stored.
@@ -38,6 +38,45 @@ pub(super) fn as_stored(view: &View, rows: &Rows<'_>, found: &mut Findings) {
                 format!("{seq} shows {content:?}, stored is {:?}, changed by {:?}", row.content, row.changed),
                 row.changed,
             );
+        }
+    }
+}
+
+/// A replay has messages as they read by its end, and of a message's changes the last: what was deleted or replaced
+/// before it began is not shown once more, not even for the moment until the change comes.
+pub(super) fn replays_tell_what_is_so_by_now(view: &View, found: &mut Findings) {
+    let mut told: BTreeMap<(u64, i64), &Seen> = BTreeMap::new();
+    for seen in &view.seen {
+        let Some(replay) = seen.replay else { continue };
+        let (target, content) = match &seen.what {
+            What::Membership => continue,
+            What::Message(content) => (seen.seq, content.as_ref()),
+            What::Edited { target, content } => (*target, Some(content)),
+            What::Deleted { target } => (*target, None),
+        };
+        if let Some(earlier) = told.insert((replay, target), seen) {
+            let is_so = match &earlier.what {
+                What::Message(shown) => shown.as_ref() == content,
+                _ => false,
+            };
+            if !is_so {
+                found.add(
+                    "what was changed is not shown again as it was",
+                    format!("{earlier:?} came in the same replay as {seen:?}"),
+                    Some(seen.seq),
+                );
+            }
+        }
+    }
+}
+
+/// What an edit said is gone from its row when the message was changed again.
+pub(super) fn overtaken_edits_say_nothing(rows: &Rows<'_>, found: &mut Findings) {
+    for edit in rows.values().filter(|row| row.kind == Kind::Edited && !row.is_covered) {
+        let message = edit.target.and_then(|target| rows.get(&target));
+        let changed = message.and_then(|message| message.changed);
+        if changed.is_some_and(|changed| changed > edit.seq) {
+            found.add("an edit that was overtaken says nothing", format!("{edit:?} of {message:?}"), changed);
         }
     }
 }

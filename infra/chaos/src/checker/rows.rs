@@ -4,7 +4,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::view::{Seen, What};
+use crate::{
+    person::Ask,
+    view::{Seen, What},
+};
 
 /// The kinds of records, by what they are to a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,28 @@ impl Row {
             _ => false,
         };
         same_kind && (self.is_covered || seen.client_id == self.client_id)
+    }
+}
+
+impl Row {
+    /// Whether this is what was asked for under that name.
+    pub fn is_what(&self, ask: &Ask, client_id: &str) -> bool {
+        let is_named = self.client_id.as_deref() == Some(client_id);
+        match ask {
+            // What it says may have been changed since.
+            Ask::Say(content) => {
+                self.kind == Kind::Message
+                    && is_named
+                    && (self.changed.is_some() || self.content.as_ref() == Some(content))
+            }
+            // What a later change covers says nothing any more, its client-id included.
+            Ask::Edit { target, content } => {
+                self.kind == Kind::Edited
+                    && self.target == Some(*target)
+                    && (self.is_covered || is_named && self.content.as_ref() == Some(content))
+            }
+            Ask::Delete { target } => self.kind == Kind::Deleted && self.target == Some(*target) && is_named,
+        }
     }
 }
 

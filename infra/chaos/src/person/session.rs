@@ -68,13 +68,16 @@ impl Person {
         for frame in connection.leave().await {
             match frame.command.as_str() {
                 "RECEIPT" => self.take_receipt(&frame),
-                "MESSAGE" if !was_filling && frame.header("subscription") == Some("chat") => {
-                    if let Some(Ok(seen)) =
-                        frame.number("seq").map(|seq| Seen::parse(seq, &frame.body, self.now()))
-                    {
-                        self.view.add(seen);
-                    }
-                }
+                "MESSAGE" => match frame.header("subscription") {
+                    Some("chat") if was_filling => {}
+                    Some("chat") => match frame.number("seq").map(|seq| self.parse(seq, &frame)) {
+                        Some(Ok(seen)) => self.view.add(seen),
+                        Some(Err(error)) => self.wrong(error),
+                        None => {}
+                    },
+                    Some("errors") => {}
+                    _ => self.wrong(format!("a message of a room that is not theirs: {frame:?}")),
+                },
                 _ => {}
             }
         }
@@ -216,7 +219,7 @@ impl Person {
             }
             return Ok(());
         };
-        match Seen::parse(seq, &frame.body, self.now()) {
+        match self.parse(seq, frame) {
             Err(error) => self.wrong(error),
             Ok(seen) => {
                 if let Some(left) = self.left_at.filter(|left| left.elapsed() > BLIND) {
@@ -230,6 +233,11 @@ impl Person {
             }
         }
         Ok(())
+    }
+
+    fn parse(&self, seq: i64, frame: &Frame) -> Result<Seen, String> {
+        let replay = (frame.header("history") == Some("true")).then_some(self.connections);
+        Ok(Seen { replay, ..Seen::parse(seq, &frame.body, self.now())? })
     }
 
     fn take_receipt(&mut self, frame: &Frame) {
