@@ -5,39 +5,15 @@
 #
 #   DURATION=60s    how long is measured (default 30s, after 10s of warming up)
 #   KAFKA_NODES=1   brokers (default 3: every record on three disks' caches before anybody sees it)
-#   MOYIZA=path     another build of the launcher than this tree's release build; `api` and `chat-engine` beside it
+#   MOYIZA=path     another build (instance.sh)
 set -euo pipefail
-cd "$(dirname "$0")/.."
+source "$(dirname "$0")/instance.sh"
 
-ulimit -n "$(ulimit -Hn)"
-target=${CARGO_TARGET_DIR:-target}/release
-moyiza=${MOYIZA:-$target/moyiza}
-cargo build --release --quiet --package loadtest
-if [[ -z ${MOYIZA:-} ]]; then
-    cargo build --release --quiet --package moyiza --package api --package chat-engine
-fi
+build moyiza api chat-engine
+start cluster --kafka-nodes "${KAFKA_NODES:-3}"
+seed --users 2000 --rooms 100
 
-work=$(mktemp -d)
-chmod 755 "$work"
-server=
-stop() {
-    if [[ $server ]]; then kill -INT "$server" && wait "$server" || true; fi
-    rm -rf "$work"
-}
-trap stop EXIT
-
-mkfifo "$work/says"
-"$moyiza" cluster --no-demo --dir "$work/instance" --api-addr 127.0.0.1:0 --engine-addr 127.0.0.1:0 \
-    --kafka-nodes "${KAFKA_NODES:-3}" --log error >"$work/says" 2>"$work/log" &
-server=$!
-exec 3<"$work/says"
-until [[ ${line:-} == *"ready at "* ]]; do
-    read -r line <&3 || { cat "$work/log" >&2; echo "moyiza did not start" >&2; exit 1; }
-done
-"$moyiza" seed --dir "$work/instance" --users 2000 --rooms 100 --out "$work/seed" >&2
-
-# What the launcher says of itself: where the engines are. Their processes are its children.
-engines=($(node -p 'JSON.parse(require("fs").readFileSync(process.argv[1])).engines.join(" ")' "$work/instance/instance.json"))
+# Its engines are its children.
 load=(--tokens "$work/seed/tokens.txt" --room-names "$work/seed/rooms.txt" --connections 2000 --rooms 100
     --connect-header 'Authorization:Bearer {token}' --subscribe '/chat/{room}' --send '/app/chat/{room}'
     --send-header content-type:application/json --send-header 'client-id:{seq}-{conn}-'"$RANDOM"
