@@ -50,7 +50,7 @@ pub(crate) struct Counters {
     pub(crate) panics: AtomicU64,
     /// Connections that were refused at the door.
     pub(crate) turned_away: AtomicU64,
-    pub(crate) history: history::metrics::Metrics,
+    pub(crate) history: Arc<history::metrics::Metrics>,
     closed: DashMap<&'static str, u64>,
 }
 

@@ -88,11 +88,14 @@ pub async fn run(log: Log) -> Result<()> {
     };
     let bumped = bump_on(&database.pool, &common, &store, directory, next, lost).await;
     database.stop().await;
-    let Bumped { from, to, written } = bumped?;
+    let Bumped { from, to, written, dead_letters } = bumped?;
     println!(
         "Epoch {} of the chat log has ended; {written} of its records were written to PostgreSQL now.",
         from.number
     );
+    if dead_letters > 0 {
+        println!("{dead_letters} messages in it cannot be history: they are in the dead-letter topic.");
+    }
     match next {
         Next::Kafka(_) => {
             println!("Epoch {} begins, with {} partitions. Start the nodes.", to.number, to.partitions);

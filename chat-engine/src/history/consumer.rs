@@ -7,7 +7,7 @@
 //! What is away makes it wait or go on without, in bounded memory. Without PostgreSQL it receives no more when a
 //! batch of some partition is full. Without Redis rows go on; what Redis has missed is read again when it is back.
 
-mod dead_letter;
+pub(crate) mod dead_letter;
 mod group;
 mod lag;
 mod meetups;
@@ -15,7 +15,7 @@ mod partition;
 mod placing;
 mod stored;
 mod teller;
-mod writer;
+pub(crate) mod writer;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -119,7 +119,7 @@ impl HistoryConsumer {
                 pool: self.pool.clone(),
                 dead_letters: self.dead_letters,
                 chat_topic: self.group.chat_topic.clone(),
-                engine: engine.clone(),
+                metrics: engine.counters.history.clone(),
             },
             meetups: Meetups::new(self.group.clone(), engine.clone(), self.pool.clone(), self.epoch),
             group: self.group,

@@ -15,6 +15,7 @@ pub(crate) use fence::is_probe;
 
 use std::{
     collections::HashSet,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -33,7 +34,7 @@ use super::{
     },
 };
 use crate::{
-    history::journal::Journal,
+    history::{journal::Journal, metrics::Metrics},
     reading::{
         Reading,
         redis::{self, RedisReading},
@@ -79,6 +80,8 @@ pub struct Bumped {
     pub to: Epoch,
     /// Records of the old one that were written to PostgreSQL now.
     pub written: u64,
+    /// Messages in it that PostgreSQL does not take, or that are no records: in the dead-letter topic from now on.
+    pub dead_letters: u64,
 }
 
 /// Why the epoch goes on.
@@ -98,6 +101,11 @@ pub enum BumpError {
     /// Somebody else can still append.
     #[error("the brokers go on taking records for {0}, although it has been closed: try again")]
     NotFenced(String),
+    /// It is not certain what belongs to the log.
+    #[error(
+        "the end of {0} is not in as many copies as it has to be ({1}): try again when the brokers are in sync"
+    )]
+    NotInSync(String, KafkaError),
     /// The topics are not as they should be.
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -122,6 +130,8 @@ struct OldPartition {
     told: u64,
     /// The first record that there is.
     first: u64,
+    /// Where it ends; known once it is closed.
+    end: u64,
     state: State,
 }
 
@@ -159,14 +169,14 @@ pub async fn bump(pool: &PgPool, order: &Bump) -> Result<Bumped, BumpError> {
     {
         return Err(BumpError::Lost(lost));
     }
-    let mut written = 0;
-    if let Some(old) = old {
-        fence::raise(&order.brokers, &topics.chat_log(from.number), &old).await?;
-        let drain = drain::Drain { brokers: &order.brokers, topics: &topics, epoch: from, pool };
-        written = match order.next {
-            Next::Kafka(_) => drain_and_tell(order, &drain, &old).await?,
+    let metrics = Arc::<Metrics>::default();
+    if let Some(mut old) = old {
+        fence::raise(&order.brokers, &topics.chat_log(from.number), &mut old).await?;
+        let drain = drain::Drain::new(&order.brokers, &topics, from, pool, metrics.clone())?;
+        match order.next {
+            Next::Kafka(_) => drain_and_tell(order, &drain, from, &old).await?,
             Next::Embedded => drain.run_all(&old, None).await?,
-        };
+        }
     }
     let to = match order.next {
         Next::Kafka(partitions) => {
@@ -187,25 +197,28 @@ pub async fn bump(pool: &PgPool, order: &Bump) -> Result<Bumped, BumpError> {
             to
         }
     };
-    Ok(Bumped { from, to, written })
+    let [written, dead_letters] =
+        [&metrics.rows, &metrics.dead_letters].map(|counter| counter.load(Ordering::Relaxed));
+    Ok(Bumped { from, to, written, dead_letters })
 }
 
 /// The nodes of the next epoch go on with the reading state as it is.
 async fn drain_and_tell(
     order: &Bump,
     drain: &drain::Drain<'_>,
+    epoch: Epoch,
     old: &[OldPartition],
-) -> Result<u64, BumpError> {
-    let (journal, journal_task) = Journal::start(drain.pool.clone());
-    let (shards, _nobody) = Shards::new(1, std::sync::Arc::default());
-    let (pool, epoch) = (drain.pool.clone(), drain.epoch);
+) -> Result<(), BumpError> {
+    let pool = drain.pool().clone();
+    let (journal, journal_task) = Journal::start(pool.clone());
+    let (shards, _nobody) = Shards::new(1, Arc::default());
     let connected = RedisReading::connect(&order.redis_url, &order.prefix, pool, epoch, journal, shards);
     let (redis, redis_task) = connected.await.map_err(|error| BumpError::Redis(error.to_string()))?;
     let reading = Reading::Redis(redis);
-    let written = drain.run_all(old, Some(&reading)).await?;
+    drain.run_all(old, Some(&reading)).await?;
     drop(reading);
     let _ = tokio::join!(redis_task, journal_task);
-    Ok(written)
+    Ok(())
 }
 
 /// The partitions of the old topic; `None` if there is no such topic, or not with these. Blocks.
@@ -236,7 +249,7 @@ fn look_at(
             () => State::Whole,
         };
         let (stored, told, first) = (stored.unsigned_abs(), told.unsigned_abs(), first.unsigned_abs());
-        old.push(OldPartition { number, stored, told, first, state });
+        old.push(OldPartition { number, stored, told, first, end: first, state });
     }
     Ok(Some(old))
 }

@@ -9,7 +9,7 @@ pub mod codec;
 pub(crate) mod places;
 mod stretch;
 pub(crate) mod tail;
-mod topics;
+pub(crate) mod topics;
 mod window;
 
 use std::{

@@ -13,6 +13,8 @@ use chat_engine::{
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _},
+    message::{Headers as _, Message as _},
     producer::{FutureProducer, FutureRecord},
     types::RDKafkaErrorCode,
     util::Timeout,
@@ -22,6 +24,7 @@ use shared::{Seq, names::Topics, testing};
 use crate::{
     client::{Client, PATIENCE},
     crash::Node,
+    history::{messages, produce, produce_message},
     repeats::{append, expect_rows},
     settings::settings,
     world::{Backing, World, with_world_as},
@@ -142,6 +145,60 @@ async fn what_is_in_the_old_topic_is_history_before_the_next_begins() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_history_does_not_keep_an_epoch_from_ending_and_is_a_dead_letter() {
+    with_world_as(Backing::ProcessesOnly, &[], async |world| {
+        let anna = world.person().await;
+        let room = world.room(&[&anna]).await;
+        sqlx::raw_sql("alter table chat_messages add check (body not like '%refuse me%')")
+            .execute(&world.pool)
+            .await
+            .unwrap();
+        start(world, 2).await.unwrap().stop().await;
+        let first = append(world, &anna, room, "a", "하나").await;
+        let mut letters = vec![produce(world, room, &[("stray", "yes")], b"{}").await];
+        letters.push(produce_message(world, room, anna.id, "b", "refuse me").await);
+        let second = append(world, &anna, room, "c", "둘").await;
+        let bumped = bump_when_nobody_runs(world, &order(world, None, false)).await.unwrap();
+        assert_eq!((bumped.written, bumped.dead_letters), (2, 2));
+        expect_rows(world, room, &[(first, "하나"), (second, "둘")]).await;
+        let mut found = messages(&Topics::new(world.prefix()).dead_letter(), 0, 2, |message| {
+            let mut headers = message.headers().unwrap().iter();
+            let offset = headers.find(|header| header.key == "dead-letter-offset").unwrap();
+            std::str::from_utf8(offset.value.unwrap()).unwrap().parse::<i64>().unwrap()
+        })
+        .await;
+        found.sort_unstable();
+        assert_eq!(found, letters);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_closed_topic_is_what_every_copy_has() {
+    with_world_as(Backing::ProcessesOnly, &[], async |world| {
+        start(world, 2).await.unwrap().stop().await;
+        bump_when_nobody_runs(world, &order(world, None, false)).await.unwrap();
+        let topic = Topics::new(world.prefix()).chat_log(1);
+        for partition in 0..2 {
+            // A message behind the last record that could be, acknowledged by all: so is what comes before.
+            let last = tokio::task::spawn_blocking({
+                let topic = topic.clone();
+                move || {
+                    let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
+                    let consumer: BaseConsumer = client_config(&brokers).create().unwrap();
+                    consumer.fetch_watermarks(&topic, partition, PATIENCE).unwrap().1
+                }
+            });
+            let count = usize::try_from(last.await.unwrap()).unwrap();
+            let found =
+                messages(&topic, partition, count, |message| message.payload().map(<[u8]>::to_vec)).await;
+            assert_eq!(found.last().unwrap().as_deref(), Some(&b"the end"[..]));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_node_that_slept_through_it_has_nothing_acknowledged_and_ends() {
     with_world_as(Backing::ProcessesOnly, &[], async |world| {
         let anna = world.person().await;
@@ -181,7 +238,8 @@ async fn a_topic_that_has_been_closed_takes_nothing_and_says_what_to_do() {
         let producer: FutureProducer =
             client_config(&testing::server("MOYIZA_TEST_KAFKA_BROKERS")).create().unwrap();
         for partition in 0..2 {
-            let record = FutureRecord::<(), _>::to(&topic).payload("x").partition(partition);
+            let left = r#"{"type":"left","user":1,"at":1700000000000,"client-id":"event-1"}"#;
+            let record = FutureRecord::to(&topic).key("1").payload(left).partition(partition);
             let (error, _) = producer.send(record, Timeout::After(PATIENCE)).await.unwrap_err();
             assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::MessageSizeTooLarge));
         }

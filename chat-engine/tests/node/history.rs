@@ -70,7 +70,7 @@ fn topics(world: &World) -> Topics {
 }
 
 /// Puts a message into the log as no node would; returns its offset.
-async fn produce(world: &World, room: i64, headers: &[(&str, &str)], body: &[u8]) -> i64 {
+pub(crate) async fn produce(world: &World, room: i64, headers: &[(&str, &str)], body: &[u8]) -> i64 {
     let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
     let producer: FutureProducer = client_config(&brokers).set("linger.ms", "0").create().unwrap();
     let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
@@ -82,7 +82,13 @@ async fn produce(world: &World, room: i64, headers: &[(&str, &str)], body: &[u8]
 }
 
 /// A message of `user` with a client-id, as a node writes it.
-async fn produce_message(world: &World, room: i64, user: UserId, client_id: &str, content: &str) -> i64 {
+pub(crate) async fn produce_message(
+    world: &World,
+    room: i64,
+    user: UserId,
+    client_id: &str,
+    content: &str,
+) -> i64 {
     let user = user.to_string();
     let body = serde_json::json!({"type": "message", "sender": 1, "at": 1, "content": content}).to_string();
     let headers = [("kind", "0"), ("user", &*user), ("client-id", client_id)];
@@ -90,7 +96,7 @@ async fn produce_message(world: &World, room: i64, user: UserId, client_id: &str
 }
 
 /// The first messages of a partition.
-async fn messages<T>(
+pub(crate) async fn messages<T>(
     topic: &str,
     partition: i32,
     count: usize,

@@ -24,7 +24,7 @@ const CUT: usize = 65_536;
 
 /// Writes to the dead-letter topic.
 #[derive(Clone)]
-pub(super) struct DeadLetters {
+pub(crate) struct DeadLetters {
     producer: FutureProducer,
     topic: Arc<str>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Label<'a> {
 }
 
 impl DeadLetters {
-    pub(super) fn new(brokers: &str, topics: &Topics) -> KafkaResult<Self> {
+    pub(crate) fn new(brokers: &str, topics: &Topics) -> KafkaResult<Self> {
         let producer =
             client_config(brokers).set("acks", "all").set("message.timeout.ms", "5000").create()?;
         Ok(Self { producer, topic: topics.dead_letter().into() })

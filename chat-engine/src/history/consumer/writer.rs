@@ -7,8 +7,11 @@ use sqlx::PgPool;
 
 use super::dead_letter::{DeadLetters, Label};
 use crate::{
-    engine::Engine,
-    history::{Stretch, metrics::count, write_many},
+    history::{
+        Stretch,
+        metrics::{Metrics, count},
+        write_many,
+    },
     record::Record,
 };
 
@@ -17,24 +20,24 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// What batches are written with.
 #[derive(Clone)]
-pub(super) struct Writer {
-    pub(super) pool: PgPool,
-    pub(super) dead_letters: DeadLetters,
-    pub(super) chat_topic: Arc<str>,
-    pub(super) engine: Arc<Engine>,
+pub(crate) struct Writer {
+    pub(crate) pool: PgPool,
+    pub(crate) dead_letters: DeadLetters,
+    pub(crate) chat_topic: Arc<str>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// A batch on its way.
-pub(super) struct Work {
-    pub(super) stretch: Stretch,
-    pub(super) told: u64,
-    pub(super) records: Vec<Arc<Record>>,
-    pub(super) poison: Vec<(OwnedMessage, String)>,
+pub(crate) struct Work {
+    pub(crate) stretch: Stretch,
+    pub(crate) told: u64,
+    pub(crate) records: Vec<Arc<Record>>,
+    pub(crate) poison: Vec<(OwnedMessage, String)>,
 }
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Written,
     /// The stored offset is not where this node believed it: another one writes the partition.
     Lost,
@@ -42,10 +45,10 @@ pub(super) enum Outcome {
 
 impl Writer {
     /// Writes what is not a row yet. Cancel-safe: a part of the batch is rows with their offset, or it is not.
-    pub(super) async fn write(&self, work: &Work) -> Outcome {
+    pub(crate) async fn write(&self, work: &Work) -> Outcome {
         for (message, reason) in &work.poison {
             self.dead_letters.keep(message, reason).await;
-            count(&self.engine.counters.history.dead_letters, 1);
+            count(&self.metrics.dead_letters, 1);
         }
         let Stretch { epoch, from, to, .. } = work.stretch;
         if to <= from {
@@ -58,8 +61,8 @@ impl Writer {
         while let Some((stretch, records)) = pieces.pop() {
             match write_many(&self.pool, stretch, work.told, records).await {
                 Ok(true) => {
-                    count(&self.engine.counters.history.rows, records.len() as u64);
-                    count(&self.engine.counters.history.batches, 1);
+                    count(&self.metrics.rows, records.len() as u64);
+                    count(&self.metrics.batches, 1);
                 }
                 Ok(false) => return Outcome::Lost,
                 Err(error) if is_about_data(&error) => {
@@ -67,7 +70,7 @@ impl Writer {
                 }
                 Err(error) => {
                     tracing::warn!(%error, partition = stretch.partition, "history not written, trying again");
-                    count(&self.engine.counters.history.failures, 1);
+                    count(&self.metrics.failures, 1);
                     pieces.push((stretch, records));
                     tokio::time::sleep(RETRY).await;
                 }
@@ -88,7 +91,7 @@ impl Writer {
             [] => {
                 // Not of the records' making, then.
                 tracing::error!(%error, partition = stretch.partition, "history not written, trying again");
-                count(&self.engine.counters.history.failures, 1);
+                count(&self.metrics.failures, 1);
                 tokio::time::sleep(RETRY).await;
                 pieces.push((stretch, records));
             }
@@ -100,7 +103,7 @@ impl Writer {
                     reason: &error.to_string(),
                 };
                 self.dead_letters.keep_record(record, &label).await;
-                count(&self.engine.counters.history.dead_letters, 1);
+                count(&self.metrics.dead_letters, 1);
                 pieces.push((stretch, &[]));
             }
             _ => {

@@ -23,8 +23,8 @@ pub(super) const POLL: Duration = Duration::from_millis(20);
 const RETENTION_MS: &str = "604800000";
 /// The brokers stamp the time on each record: what is a repeat is decided by it, and a node's clock may be wrong.
 const LOG_TIME: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
-/// No record is so small: nothing can be appended to a topic with this setting.
-const FENCE: (&str, &str) = ("max.message.bytes", "1");
+/// No record is so small: none can be appended to a topic with this setting. What marks its end is smaller.
+pub(crate) const FENCE: (&str, &str) = ("max.message.bytes", "100");
 
 /// Why the topics cannot be used.
 #[derive(Debug, thiserror::Error)]
