@@ -4,6 +4,7 @@
 
 mod access;
 mod attack;
+mod changes;
 mod client;
 mod crash;
 mod durable;

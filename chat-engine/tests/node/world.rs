@@ -1,5 +1,8 @@
 //! A database with people and rooms, and nodes on it.
 
+mod members;
+mod rows;
+
 use std::{net::SocketAddr, time::Duration};
 
 use chat_engine::{Backend, Running, log::kafka::client_config};
@@ -7,22 +10,22 @@ use parking_lot::Mutex;
 use rdkafka::{
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
+    producer::FutureProducer,
 };
 use shared::{
-    MeetupId, UserId,
-    event::{self, Delivery, Envelope, LeaveReason, MeetupEvent},
+    UserId,
+    event::{self, Delivery},
     names::Topics,
     testing,
     token::Claims,
 };
 use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+
+pub(crate) use members::meetup;
 
 use crate::{
     client::{Client, PATIENCE},
-    load::content,
     peer::Peer,
     people,
     settings::settings,
@@ -210,36 +213,6 @@ impl World {
         }
     }
 
-    /// The messages of a room in the database, once there are so many.
-    pub(crate) async fn rows(&self, room: i64, count: usize) -> Vec<(i64, String)> {
-        self.rows_once(room, |rows| rows.len() >= count).await
-    }
-
-    /// The messages of a room in the database, once the one at `last` is there.
-    pub(crate) async fn rows_up_to(&self, room: i64, last: i64) -> Vec<(i64, String)> {
-        self.rows_once(room, |rows| rows.last().is_some_and(|(seq, _)| *seq >= last)).await
-    }
-
-    async fn rows_once(&self, room: i64, there: impl Fn(&[(i64, String)]) -> bool) -> Vec<(i64, String)> {
-        let rows = async {
-            loop {
-                let rows: Vec<(i64, String)> = sqlx::query_as(
-                    "select seq, body from chat_messages where room_id = $1 and kind = 0 order by seq",
-                )
-                .bind(room)
-                .fetch_all(&self.pool)
-                .await
-                .unwrap();
-                if there(&rows) {
-                    return rows.into_iter().map(|(seq, body)| (seq, content(body.as_bytes()))).collect();
-                }
-                // Rows come with the next batch, and nobody announces it.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, rows).await.expect("the rows in time")
-    }
-
     /// Somebody with a session.
     pub(crate) async fn person(&self) -> Person {
         let claims = people::sign_up(&self.pool).await;
@@ -287,89 +260,6 @@ impl World {
         (crowd, numbers)
     }
 
-    /// The row that joining writes, before any event tells of it.
-    pub(crate) async fn add_row(&self, room: i64, person: &Person) {
-        sqlx::query("insert into memberships (meetup_id, user_id, state) values ($1, $2, 'member')")
-            .bind(room)
-            .bind(person.id)
-            .execute(&self.pool)
-            .await
-            .unwrap();
-    }
-
-    /// Joins as the api does it: the row and, delivered before this returns, the event.
-    pub(crate) async fn join(&self, room: i64, person: &Person) {
-        self.add_row(room, person).await;
-        self.tell(MeetupEvent::MemberJoined { meetup: meetup(room), user: person.id, version: 1 }).await;
-    }
-
-    pub(crate) async fn leave(&self, room: i64, person: &Person) {
-        self.put_out(room, person, "left", LeaveReason::Left).await;
-    }
-
-    /// Ends a membership as the api does it: the row and, delivered before this returns, the event.
-    pub(crate) async fn put_out(&self, room: i64, person: &Person, state: &str, reason: LeaveReason) {
-        let version = self.change_row(room, person, state).await;
-        self.tell(MeetupEvent::MemberLeft { meetup: meetup(room), user: person.id, version, reason }).await;
-    }
-
-    /// Who was a member becomes one again.
-    pub(crate) async fn join_again(&self, room: i64, person: &Person) {
-        let version = self.change_row(room, person, "member").await;
-        self.tell(MeetupEvent::MemberJoined { meetup: meetup(room), user: person.id, version }).await;
-    }
-
-    /// The row's next version.
-    async fn change_row(&self, room: i64, person: &Person, state: &str) -> i64 {
-        sqlx::query_scalar(
-            "update memberships set state = $3, version = version + 1 where meetup_id = $1 and user_id = $2 \
-             returning version",
-        )
-        .bind(room)
-        .bind(person.id)
-        .bind(state)
-        .fetch_one(&self.pool)
-        .await
-        .unwrap()
-    }
-
-    /// Delivers an event; where the api waits for it to be durable, so does this.
-    pub(crate) async fn tell(&self, event: MeetupEvent) {
-        let id = {
-            let mut next = self.next_event.lock();
-            *next += 1;
-            *next
-        };
-        self.deliver(Envelope { id, event }).await;
-    }
-
-    /// Delivers what was the last event again, as a relay does that did not hear of it.
-    pub(crate) async fn tell_again(&self, event: MeetupEvent) {
-        let id = *self.next_event.lock();
-        self.deliver(Envelope { id, event }).await;
-    }
-
-    /// Delivers an event; where the api waits for it to be durable, so does this.
-    pub(crate) async fn deliver(&self, envelope: Envelope) {
-        let events = self.events.lock().clone().expect("a node runs");
-        match events {
-            Events::Local(events) => {
-                let (done, answered) = oneshot::channel();
-                events.send(Delivery { envelope, done }).await.unwrap();
-                answered.await.expect("the event is taken");
-            }
-            Events::Kafka(producer) => self.deliver_by(&producer, envelope).await,
-        }
-    }
-
-    /// The same to nodes that a test has started itself.
-    pub(crate) async fn deliver_by(&self, producer: &FutureProducer, envelope: Envelope) {
-        let topic = Topics::new(&*self.prefix).meetup_events();
-        let (key, payload) = (envelope.event.key().to_string(), serde_json::to_vec(&envelope).unwrap());
-        let record = FutureRecord::to(&topic).key(&key).payload(&payload);
-        producer.send(record, Timeout::After(PATIENCE)).await.unwrap();
-    }
-
     pub(crate) async fn connect(&self, person: &Person) -> Client {
         Client::connect(self.addr_for(person), &person.token).await
     }
@@ -412,9 +302,4 @@ pub(crate) async fn metric_becomes(addr: SocketAddr, name: &str, wanted: u64) {
     };
     let in_time = tokio::time::timeout(PATIENCE, reached).await.is_ok();
     assert!(in_time, "{name} is {} and not {wanted}", metric(addr, name).await);
-}
-
-/// The meetup of a room.
-pub(crate) fn meetup(room: i64) -> MeetupId {
-    room.try_into().unwrap()
 }

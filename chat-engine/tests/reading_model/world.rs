@@ -1,16 +1,6 @@
-//! Unread counts under random schedules: the production room and the production rules of positions, three
-//! nodes whose replicas lag, tabs that come and go, nodes that die. At rest every tab shows what a naive model
-//! computes that stores the set of readers of every message; on the way no count is ever out of range.
-//!
-//! A failure prints its seed; the schedule of a seed is always the same.
+//! Three nodes, their tabs, and what may happen to them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::cast_possible_wrap,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a test ends where its assumptions do, and its numbers are small"
-)]
+mod schedule;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -19,86 +9,17 @@ use std::{
 };
 
 use chat_engine::{
-    reading::{Change, Effect, Incarnation, Snapshot, state::RoomState},
+    reading::{Change, Effect, Incarnation, state::RoomState},
     record::{Draft, Record},
-    room::{Output, Past, ReadRange, Room, Subscriber, SubscriberId},
+    room::{Output, Past, Room, Subscriber, SubscriberId},
 };
 use shared::{RoomId, Seq, UserId};
 
-const MEMBERS: i64 = 6;
-const SCHEDULES: u64 = 3_000;
-
-/// Random numbers that are the same for the same seed.
-struct Dice(fastrand::Rng);
-
-impl Dice {
-    fn new(seed: u64) -> Self {
-        Self(fastrand::Rng::with_seed(seed))
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        self.0.usize(..bound)
-    }
-
-    fn member(&mut self) -> UserId {
-        user(1 + self.below(MEMBERS as usize) as i64)
-    }
-}
-
-fn user(id: i64) -> UserId {
-    id.try_into().unwrap()
-}
-
-/// What one open tab shows: the count of each message.
-struct Tab {
-    member: UserId,
-    live: bool,
-    shown: BTreeMap<Seq, i64>,
-    /// What it wants before it is live.
-    wants: Wants,
-    recovered: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wants {
-    Nothing,
-    History(usize),
-    After(Seq),
-}
-
-/// What a message shows before anybody has counted.
-const UNCOUNTED: i64 = 0;
-
-/// What a tab showed when its connection was lost.
-struct Lost {
-    member: UserId,
-    shown: BTreeMap<Seq, i64>,
-    last: Seq,
-}
-
-impl Tab {
-    fn read(&mut self, changes: &[ReadRange]) {
-        for change in changes {
-            for (_, count) in
-                self.shown.iter_mut().filter(|(seq, _)| change.from < **seq && **seq <= change.to)
-            {
-                *count += i64::from(change.by);
-            }
-        }
-    }
-
-    fn show(&mut self, record: &Record, unread: Option<u32>) {
-        let repeated = self.shown.insert(record.seq, unread.map_or(UNCOUNTED, i64::from));
-        assert!(!matches!(self.wants, Wants::After(_)) || repeated.is_none(), "{} came twice", record.seq);
-    }
-
-    fn reset(&mut self, steps: &[(Seq, u32)]) {
-        for (seq, count) in &mut self.shown {
-            let step = steps.iter().take_while(|(above, _)| above < seq).last();
-            *count = i64::from(step.unwrap().1);
-        }
-    }
-}
+use crate::{
+    Dice, MEMBERS,
+    tab::{Lost, Tab, UNCOUNTED, Wants},
+    user,
+};
 
 struct Node {
     incarnation: Incarnation,
@@ -112,8 +33,8 @@ struct Node {
 }
 
 /// Three nodes, one authority, one log.
-struct World {
-    dice: Dice,
+pub(crate) struct World {
+    pub(crate) dice: Dice,
     now: Instant,
     authority: RoomState,
     nodes: Vec<Node>,
@@ -126,7 +47,7 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let room = RoomId::try_from(1).unwrap();
         let node = |n| Node {
             incarnation: Incarnation(n),
@@ -366,126 +287,4 @@ impl World {
         self.nodes[n].room.flush_due(self.now, &mut out);
         self.carry_out(n, out);
     }
-
-    fn step(&mut self) {
-        let n = self.dice.below(3);
-        match self.dice.below(100) {
-            0..9 => self.subscribe(n),
-            9..14 => self.resume(n),
-            14..18 => self.let_in(n),
-            18..32 => self.unsubscribe(n),
-            32..46 => self.send(),
-            46..48 => self.die(n),
-            48..52 => {
-                let (member, at) = (self.dice.member(), self.dice.below(self.log.len() + 1));
-                let seq = self.log.get(at).map_or(Seq::ZERO, |record| record.seq);
-                let change = self.authority.advance(member, seq);
-                self.publish(change);
-            }
-            52..58 => self.tell_next(),
-            58..72 => self.work_next(n),
-            72..84 => self.change_next(n),
-            84..92 => self.answer_snapshot(n),
-            92..96 => self.ask_history(n),
-            _ => self.flush(n),
-        }
-        self.check_on_the_way();
-    }
-
-    fn check_on_the_way(&mut self) {
-        for tab in self.nodes.iter().flat_map(|node| node.tabs.values()) {
-            let out_of_range = tab.shown.values().any(|count| !(0..=MEMBERS).contains(count));
-            assert!(!out_of_range, "a count out of range: {:?}", tab.shown);
-        }
-        for (member, position) in self.authority.snapshot().positions {
-            let floor = self.floors.entry(member).or_default();
-            assert!(position >= *floor, "{member:?} went back from {floor} to {position}");
-            *floor = position;
-        }
-    }
-
-    /// Lets everything arrive. A lost change shows at the next one's version, or when the version is checked.
-    fn settle(&mut self) {
-        // Whoever is let in enters, which is one more change for the nodes before.
-        while self.nodes.iter().any(|node| node.fetching) {
-            (0..3).for_each(|n| self.answer_snapshot(n));
-        }
-        for n in 0..3 {
-            while self.nodes[n].worked < self.log.len() {
-                self.work_next(n);
-            }
-            self.let_in(n);
-        }
-        while self.told < self.log.len() {
-            self.tell_next();
-        }
-        for n in 0..3 {
-            while self.nodes[n].worked < self.log.len() {
-                self.work_next(n);
-            }
-            while let Some(change) = self.nodes[n].on_the_way.pop_front() {
-                let mut out = Vec::new();
-                self.nodes[n].room.change(change, self.now, &mut out);
-                self.carry_out(n, out);
-            }
-            // A silent room whose version is behind has missed its last change.
-            let snapshot = self.authority.snapshot();
-            if self.nodes[n].room.version().is_some_and(|version| version < snapshot.version) {
-                let mut out = Vec::new();
-                self.nodes[n].room.snapshot(snapshot, self.now, &mut out);
-                self.carry_out(n, out);
-            }
-            self.flush(n);
-        }
-    }
-
-    fn check_at_rest(&self) {
-        let positions = self.authority.snapshot().positions;
-        for (n, node) in self.nodes.iter().enumerate() {
-            for tab in node.tabs.values() {
-                assert!(tab.live, "somebody is not let in");
-                let resumed = matches!(tab.wants, Wants::After(_));
-                assert!(!resumed || tab.recovered, "a resume that is not told to be one");
-                let first = tab.shown.keys().next();
-                let since = first.map(|first| self.log.iter().filter(|record| record.seq >= *first).count());
-                assert!(!resumed || since.is_none_or(|since| since == tab.shown.len()), "a gap");
-                for (seq, shown) in &tab.shown {
-                    let unread = positions.iter().filter(|(_, position)| position < seq).count() as i64;
-                    assert_eq!(*shown, unread, "node {n}, {:?}, seq {seq}", tab.member);
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn at_rest_every_tab_shows_what_the_authority_computes() {
-    for seed in 0..SCHEDULES {
-        let outcome = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
-            for _ in 0..30 + world.dice.below(170) {
-                world.step();
-            }
-            world.settle();
-            world.check_at_rest();
-        });
-        assert!(outcome.is_ok(), "seed {seed}");
-    }
-}
-
-#[test]
-fn what_may_be_missed_while_positions_are_fetched_is_fetched_again() {
-    let mut room = Room::new(RoomId::try_from(1).unwrap(), Seq::ZERO);
-    let (mut out, now) = (Vec::new(), Instant::now());
-    let subscriber = Subscriber { id: SubscriberId(1), user: user(1), reads: false };
-    room.subscribe(subscriber, false, now, &mut out);
-    assert_eq!(std::mem::take(&mut out), [Output::FetchSnapshot]);
-    // The connection on which it follows the room breaks meanwhile.
-    room.resync(&mut out);
-    assert_eq!(out, []);
-    let snapshot = |version| Snapshot { version, positions: Vec::new() };
-    room.snapshot(snapshot(7), now, &mut out);
-    assert!(std::mem::take(&mut out).contains(&Output::FetchSnapshot));
-    room.snapshot(snapshot(8), now, &mut out);
-    assert!(!out.contains(&Output::FetchSnapshot), "once");
 }

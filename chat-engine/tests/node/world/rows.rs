@@ -1,0 +1,58 @@
+//! What the database has of a room.
+
+use std::time::Duration;
+
+use super::World;
+use crate::{client::PATIENCE, load::content};
+
+impl World {
+    /// The messages of a room in the database, once there are so many.
+    pub(crate) async fn rows(&self, room: i64, count: usize) -> Vec<(i64, String)> {
+        self.rows_once(room, |rows| rows.len() >= count).await
+    }
+
+    /// The messages of a room in the database, once the one at `last` is there.
+    pub(crate) async fn rows_up_to(&self, room: i64, last: i64) -> Vec<(i64, String)> {
+        self.rows_once(room, |rows| rows.last().is_some_and(|(seq, _)| *seq >= last)).await
+    }
+
+    async fn rows_once(&self, room: i64, there: impl Fn(&[(i64, String)]) -> bool) -> Vec<(i64, String)> {
+        let rows = async {
+            loop {
+                let rows: Vec<(i64, String)> = sqlx::query_as(
+                    "select seq, body from chat_messages where room_id = $1 and kind = 0 order by seq",
+                )
+                .bind(room)
+                .fetch_all(&self.pool)
+                .await
+                .unwrap();
+                if there(&rows) {
+                    return rows.into_iter().map(|(seq, body)| (seq, content(body.as_bytes()))).collect();
+                }
+                // Rows come with the next batch, and nobody announces it.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, rows).await.expect("the rows in time")
+    }
+
+    /// Waits for so many rows of a room that are like this.
+    pub(crate) async fn rows_where(&self, room: i64, like: &str, count: i64) {
+        let there = async {
+            let query = format!("select count(*) from chat_messages where room_id = $1 and {like}");
+            loop {
+                let found: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(query.clone()))
+                    .bind(room)
+                    .fetch_one(&self.pool)
+                    .await
+                    .unwrap();
+                if found >= count {
+                    return;
+                }
+                // Rows come with the next batch, and nobody announces it.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, there).await.expect("the rows in time");
+    }
+}

@@ -1,0 +1,81 @@
+//! Unread counts under random schedules: the production room and the production rules of positions, three
+//! nodes whose replicas lag, tabs that come and go, nodes that die. At rest every tab shows what a naive model
+//! computes that stores the set of readers of every message; on the way no count is ever out of range.
+//!
+//! A failure prints its seed; the schedule of a seed is always the same.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test ends where its assumptions do, and its numbers are small"
+)]
+
+mod tab;
+mod world;
+
+use std::time::Instant;
+
+use chat_engine::{
+    reading::Snapshot,
+    room::{Output, Room, Subscriber, SubscriberId},
+};
+use shared::{RoomId, Seq, UserId};
+use world::World;
+
+const MEMBERS: i64 = 6;
+const SCHEDULES: u64 = 3_000;
+
+/// Random numbers that are the same for the same seed.
+struct Dice(fastrand::Rng);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0.usize(..bound)
+    }
+
+    fn member(&mut self) -> UserId {
+        user(1 + self.below(MEMBERS as usize) as i64)
+    }
+}
+
+fn user(id: i64) -> UserId {
+    id.try_into().unwrap()
+}
+
+#[test]
+fn at_rest_every_tab_shows_what_the_authority_computes() {
+    for seed in 0..SCHEDULES {
+        let outcome = std::panic::catch_unwind(|| {
+            let mut world = World::new(seed);
+            for _ in 0..30 + world.dice.below(170) {
+                world.step();
+            }
+            world.settle();
+            world.check_at_rest();
+        });
+        assert!(outcome.is_ok(), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_may_be_missed_while_positions_are_fetched_is_fetched_again() {
+    let mut room = Room::new(RoomId::try_from(1).unwrap(), Seq::ZERO);
+    let (mut out, now) = (Vec::new(), Instant::now());
+    let subscriber = Subscriber { id: SubscriberId(1), user: user(1), reads: false };
+    room.subscribe(subscriber, false, now, &mut out);
+    assert_eq!(std::mem::take(&mut out), [Output::FetchSnapshot]);
+    // The connection on which it follows the room breaks meanwhile.
+    room.resync(&mut out);
+    assert_eq!(out, []);
+    let snapshot = |version| Snapshot { version, positions: Vec::new() };
+    room.snapshot(snapshot(7), now, &mut out);
+    assert!(std::mem::take(&mut out).contains(&Output::FetchSnapshot));
+    room.snapshot(snapshot(8), now, &mut out);
+    assert!(!out.contains(&Output::FetchSnapshot), "once");
+}
