@@ -181,6 +181,8 @@ impl Consumer {
                     }
                 }
                 Some(partition) = self.meetups.drained() => self.meetups.go_on(partition),
+                // A partition in which nobody says anything has its place, and its lag told, all the same.
+                () = group.moved() => {}
                 () = is_due => {}
             }
             self.rebalance();

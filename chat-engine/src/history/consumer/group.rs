@@ -15,6 +15,7 @@ use rdkafka::{
     topic_partition_list::TopicPartitionListElem,
 };
 use shared::names::Topics;
+use tokio::sync::Notify;
 
 use crate::log::kafka::{
     client_config,
@@ -24,9 +25,12 @@ use crate::log::kafka::{
 /// How long the brokers are waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Partitions come and go. librdkafka says so from within `recv`.
+/// Partitions come and go. librdkafka says so from within `recv`, which goes on waiting for a message then.
 #[derive(Debug, Default)]
-pub(super) struct Moves(Mutex<Vec<Move>>);
+pub(super) struct Moves {
+    list: Mutex<Vec<Move>>,
+    are_there: Notify,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
@@ -72,7 +76,8 @@ impl Context {
             let of_chat = element.topic() == &*self.chat_topic;
             if of_chat { Source::ChatLog(element.partition()) } else { Source::Events(element.partition()) }
         };
-        self.moves.0.lock().extend(elements.iter().map(|element| what(source(element))));
+        self.moves.list.lock().extend(elements.iter().map(|element| what(source(element))));
+        self.moves.are_there.notify_one();
     }
 }
 
@@ -122,7 +127,12 @@ impl Group {
 
     /// What has come and gone since this was asked last, in order.
     pub(super) fn moves(&self) -> Vec<Move> {
-        std::mem::take(&mut *self.moves.0.lock())
+        std::mem::take(&mut *self.moves.list.lock())
+    }
+
+    /// Waits until there may be some. Cancel-safe.
+    pub(super) async fn moved(&self) {
+        self.moves.are_there.notified().await;
     }
 
     /// The first and the next offset of a partition of the chat log.
