@@ -102,6 +102,7 @@ numbers() {
 check "formatting" cargo fmt --all --check
 check "clippy" cargo clippy --workspace --all-targets --quiet -- -D warnings
 check "web lint" npm --prefix web run lint
+check "alerts" infra/scripts/alerts.sh
 
 ok=yes
 step "Rust tests" rust_tests || ok=no

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumptions do")]
 
 mod access;
+mod alerts;
 mod attack;
 mod changes;
 mod client;

@@ -284,11 +284,16 @@ async fn ready(addr: SocketAddr) {
     }
 }
 
-/// A metric of a node, by its name and labels; 0 for one that is not there.
-pub(crate) async fn metric(addr: SocketAddr, name: &str) -> u64 {
+/// What a node tells of itself.
+pub(crate) async fn metrics(addr: SocketAddr) -> String {
     let mut peer = Peer::dial(addr).await;
     peer.write(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await;
-    let metrics = peer.response().await.expect("a response");
+    peer.response().await.expect("a response")
+}
+
+/// A metric of a node, by its name and labels; 0 for one that is not there.
+pub(crate) async fn metric(addr: SocketAddr, name: &str) -> u64 {
+    let metrics = metrics(addr).await;
     let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.map_or(0, |value| value.parse().expect("a number"))
 }
