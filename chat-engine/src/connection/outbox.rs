@@ -4,9 +4,9 @@
 //! [flushers](super::flusher): all that is due leaves in one write, and no task is woken for it. Only what the socket
 //! does not take at once is left to the connection's own task.
 
+mod writing;
+
 use std::{
-    collections::VecDeque,
-    io::{ErrorKind, IoSlice},
     net::Shutdown,
     sync::{
         Arc, OnceLock,
@@ -29,12 +29,10 @@ use super::{
     CloseReason,
     flusher::Flusher,
     frames,
-    queue::{Outgoing, Queue, advance},
+    queue::{Outgoing, Queue},
 };
 use crate::room::SubscriberId;
-
-/// Frames that leave in one write at most: the kernel takes no more pieces than 1,024, and the list is on the stack.
-const PIECES: usize = 64;
+pub(super) use writing::SocketState;
 
 /// The way out.
 #[derive(Debug)]
@@ -76,17 +74,6 @@ pub struct Expulsion {
     pub reason: CloseReason,
     /// Of the SUBSCRIBE, if that had not been answered yet.
     pub receipt: Option<ByteString>,
-}
-
-/// What a socket takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum SocketState {
-    #[default]
-    Open,
-    /// It takes no more until the connection's task has seen that it does.
-    Full,
-    /// The peer is gone.
-    Gone,
 }
 
 /// An answer that a client is owed. Whoever has it queues the answer and drops it; DISCONNECT waits for all.
@@ -280,68 +267,6 @@ impl Outbox {
         self.task.wake();
     }
 
-    /// Writes what is queued, until the socket takes no more. Never waits: what is left is the task's. Whether more was
-    /// queued meanwhile.
-    pub fn flush(&self) -> bool {
-        let mut state = self.state.lock();
-        // Who writes now learns that there is more.
-        if state.writing || state.socket != SocketState::Open || state.queue.is_empty() {
-            return false;
-        }
-        state.writing = true;
-        let mut frames = state.queue.take();
-        let mut begun = state.begun;
-        drop(state);
-        let (written, socket) = self.write(&mut frames, &mut begun);
-        let mut state = self.state.lock();
-        if state.closing == Some(CloseReason::TooSlow) {
-            // Found too slow while this was being written.
-            state.queue.abandon(&mut frames, begun);
-        }
-        state.queue.put_back(frames, written);
-        state.begun = begun;
-        state.writing = false;
-        state.socket = socket;
-        if socket != SocketState::Open || state.closing.is_some() {
-            self.task.wake();
-        }
-        socket == SocketState::Open && !state.queue.is_empty()
-    }
-
-    /// Writes `frames` until the socket takes no more: how many bytes it took, and how it is now.
-    fn write(&self, frames: &mut VecDeque<Outgoing>, begun: &mut bool) -> (usize, SocketState) {
-        let mut written = 0;
-        let socket = loop {
-            let wrote = if let [only] = frames.make_contiguous() {
-                // Cheaper than a list of one, and what most writes are.
-                self.socket.try_write(&only.frame)
-            } else {
-                let mut pieces = [IoSlice::new(&[]); PIECES];
-                let count = frames.len().min(PIECES);
-                for (piece, outgoing) in pieces.iter_mut().zip(&*frames) {
-                    *piece = IoSlice::new(&outgoing.frame);
-                }
-                self.socket.try_write_vectored(&pieces[..count])
-            };
-            match wrote {
-                Ok(bytes) => {
-                    written += bytes;
-                    *begun = advance(frames, bytes);
-                    if frames.is_empty() {
-                        break SocketState::Open;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break SocketState::Full,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => break SocketState::Gone,
-            }
-        };
-        if written > 0 {
-            self.written_at.store(milliseconds_now(), Ordering::Relaxed);
-        }
-        (written, socket)
-    }
-
     /// Where the way out stands. The connection's task is woken when that changes.
     pub(super) fn standing(&self) -> Standing {
         let state = self.state.lock();
@@ -367,17 +292,6 @@ impl Outbox {
     /// The connection's task is to look.
     pub(super) fn wake(&self) {
         self.task.wake();
-    }
-
-    /// The socket takes more: goes on writing.
-    pub(super) fn writable(&self) {
-        {
-            let mut state = self.state.lock();
-            if state.socket == SocketState::Full {
-                state.socket = SocketState::Open;
-            }
-        }
-        while self.flush() {}
     }
 
     /// Something is being done for the client, until the result is dropped.
