@@ -4,11 +4,16 @@
 //! Records leave in the order of their partition, so one place for each partition says from where on memory is complete:
 //! its **floor**. What the database has leaves first. A room whose older rows are being read is *held*: nothing of it
 //! leaves, and what was read is put before what is there, so that whoever comes next needs no database.
+//!
+//! What stays only because it is held may take half as much again. Beyond that, as when the database hangs and rooms are
+//! held for as long as somebody waits for it, the rooms that keep the most are let go. Who holds one learns it from its
+//! floor: records that were to follow the rows are gone, so the rows are of no use. Nothing else is dropped for what is
+//! held.
 
 mod room;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -26,6 +31,9 @@ const OVERHEAD: usize = size_of::<Record>() + 64;
 /// Places in the queue of read rooms that may be out of date, beside as many as there are rooms.
 const READ_SLACK: usize = 64;
 
+/// What is kept for those who hold rooms may be this part of the budget, beside it.
+const HELD_SHARE: usize = 2;
+
 /// The memory that a record takes.
 fn size(record: &Record) -> usize {
     OVERHEAD + record.draft.body.len() + record.draft.client_id.as_ref().map_or(0, |id| id.len())
@@ -40,8 +48,21 @@ pub(super) struct Tail {
     read: VecDeque<(u64, RoomId)>,
     /// Numbers what comes in: the older goes first.
     tickets: u64,
+    /// Rooms that are held.
+    held: HashSet<RoomId>,
     bytes: usize,
+    /// How much of it is there only because it is held.
+    kept: usize,
     budget: usize,
+}
+
+/// A room whose rows are being read. To be given back to [`Tail::release`].
+#[derive(Debug)]
+#[must_use = "what is held stays in memory until it is released"]
+pub(super) struct Hold {
+    room: RoomId,
+    /// The room's floor when it was taken: everything after it was in memory.
+    pub(super) floor: Seq,
 }
 
 #[derive(Debug)]
@@ -58,6 +79,7 @@ struct Partition {
 enum Victim {
     Oldest(usize),
     Read,
+    Held,
 }
 
 impl Tail {
@@ -69,7 +91,9 @@ impl Tail {
             rooms: HashMap::new(),
             read: VecDeque::new(),
             tickets: 0,
+            held: HashSet::new(),
             bytes: 0,
+            kept: 0,
             budget,
         }
     }
@@ -92,13 +116,25 @@ impl Tail {
             return true;
         }
         let ticket = self.ticket();
-        let tail = self.rooms.entry(room).or_default();
-        let before = tail.bytes;
-        let shown = tail.push(record);
-        self.bytes = self.bytes + tail.bytes - before;
+        self.rooms.entry(room).or_default();
+        let shown = self.with(room, |tail| tail.push(record)).unwrap_or(true);
         self.partitions[at].order.push_back((ticket, room, record.seq));
         self.trim();
         shown
+    }
+
+    /// Does something to a room that is there, keeps account of what that means for memory, and forgets the room if nothing
+    /// is left of it.
+    fn with<R>(&mut self, room: RoomId, act: impl FnOnce(&mut RoomTail) -> R) -> Option<R> {
+        let tail = self.rooms.get_mut(&room)?;
+        let (bytes, kept) = (tail.bytes, tail.kept());
+        let done = act(tail);
+        self.bytes = self.bytes + tail.bytes - bytes;
+        self.kept = self.kept + tail.kept() - kept;
+        if tail.is_empty() && tail.holds == 0 {
+            self.rooms.remove(&room);
+        }
+        Some(done)
     }
 
     /// From where on the memory of a room is complete: everything after this place is here.
@@ -115,47 +151,67 @@ impl Tail {
         self.trim();
     }
 
-    /// Rows of `room` are being read: its floor stays where it is until [`release`](Self::release).
-    pub(super) fn hold(&mut self, room: RoomId) {
+    /// Rows of `room` are being read: its floor stays where it is until [`release`](Self::release), if there is room.
+    pub(super) fn hold(&mut self, room: RoomId) -> Hold {
         let floor = self.floor(room);
-        let tail = self.rooms.entry(room).or_default();
-        tail.holds += 1;
-        tail.low = Some(floor);
+        self.rooms.entry(room).or_default();
+        self.with(room, |tail| {
+            tail.holds += 1;
+            tail.low = Some(floor);
+        });
+        self.held.insert(room);
+        Hold { room, floor }
     }
 
-    /// The rows of `room` have come, or never will.
-    pub(super) fn release(&mut self, room: RoomId) {
+    /// Whether everything is still there that was when the room was held. Otherwise there is a gap behind the rows, and
+    /// perhaps a change that would be applied to them.
+    pub(super) fn is_whole(&self, hold: &Hold) -> bool {
+        // A floor that is lower again has records above it without a gap, whatever was let go in between.
+        self.floor(hold.room) <= hold.floor
+    }
+
+    /// The rows have come, or never will.
+    #[expect(clippy::needless_pass_by_value, reason = "nobody holds it any more")]
+    pub(super) fn release(&mut self, hold: Hold) {
+        let Hold { room, .. } = hold;
         let floor = self.partitions[self.partition(room)].floor;
         let ticket = self.ticket();
-        let Some(tail) = self.rooms.get_mut(&room) else { return };
-        tail.holds = tail.holds.saturating_sub(1);
-        if tail.holds > 0 {
-            return;
-        }
-        if tail.first().is_some_and(|first| first <= floor) {
-            tail.queued = ticket;
-            self.read.push_back((ticket, room));
-            // A room that is read again stands there again: what it stood there before is struck out now and then.
-            if self.read.len() > 2 * self.rooms.len() + READ_SLACK {
-                let rooms = &self.rooms;
-                self.read.retain(|(ticket, room)| rooms.get(room).is_some_and(|tail| tail.queued == *ticket));
+        let released = self.with(room, |tail| {
+            tail.holds = tail.holds.saturating_sub(1);
+            if tail.holds > 0 {
+                return None;
             }
-        } else {
-            tail.low = None;
-            if tail.is_empty() {
-                self.rooms.remove(&room);
+            let has_older = tail.first().is_some_and(|first| first <= floor);
+            if has_older {
+                tail.queued = ticket;
+            } else {
+                tail.let_go();
+            }
+            Some(has_older)
+        });
+        if let Some(has_older) = released.flatten() {
+            self.held.remove(&room);
+            if has_older {
+                self.queue_read(ticket, room);
             }
         }
         self.trim();
     }
 
-    /// Puts rows before what is here of a held room: all that there are after `low`, with present bodies as of the place
-    /// before which `applied` says that changes are in them.
-    pub(super) fn extend(&mut self, room: RoomId, rows: Vec<Arc<Record>>, applied: Seq, low: Seq) {
-        let Some(tail) = self.rooms.get_mut(&room) else { return };
-        let before = tail.bytes;
-        tail.extend(rows, applied, low);
-        self.bytes = self.bytes + tail.bytes - before;
+    fn queue_read(&mut self, ticket: u64, room: RoomId) {
+        self.read.push_back((ticket, room));
+        // A room that is read again stands there again: what it stood there before is struck out now and then.
+        if self.read.len() > 2 * self.rooms.len() + READ_SLACK {
+            let rooms = &self.rooms;
+            self.read.retain(|(ticket, room)| rooms.get(room).is_some_and(|tail| tail.queued == *ticket));
+        }
+    }
+
+    /// Puts rows before what is here of a room that is held and [whole](Self::is_whole): all that there are after `low`,
+    /// with present bodies as of the place before which `applied` says that changes are in them.
+    pub(super) fn extend(&mut self, hold: &Hold, rows: Vec<Arc<Record>>, applied: Seq, low: Seq) {
+        debug_assert!(self.is_whole(hold), "rows before a gap");
+        self.with(hold.room, |tail| tail.extend(rows, applied, low));
     }
 
     /// At most `limit` records after a place, as a replay repeats them. The place is not below the floor.
@@ -195,18 +251,23 @@ impl Tail {
     }
 
     fn trim(&mut self) {
-        while self.bytes > self.budget
-            && let Some(victim) = self.victim()
-        {
+        while let Some(victim) = self.victim() {
             match victim {
                 Victim::Oldest(at) => self.drop_oldest(at),
                 Victim::Read => self.drop_read(),
+                Victim::Held => self.drop_held(),
             }
         }
     }
 
-    /// The oldest of what the database has; if there is none, the oldest of all.
+    /// What is held, if that is too much. Else the oldest of what the database has; if there is none, the oldest of all.
     fn victim(&self) -> Option<Victim> {
+        if self.kept > self.budget / HELD_SHARE {
+            return Some(Victim::Held);
+        }
+        if self.bytes - self.kept <= self.budget {
+            return None;
+        }
         let read = self.read.front().map(|(ticket, _)| (*ticket, Victim::Read));
         let fronts = || {
             let partitions = self.partitions.iter().enumerate();
@@ -226,32 +287,36 @@ impl Tail {
     fn drop_oldest(&mut self, at: usize) {
         let Some((_, room, seq)) = self.partitions[at].order.pop_front() else { return };
         self.partitions[at].floor = seq;
-        // What is held, or stands behind what was read, leaves with that.
-        if self.rooms.get(&room).is_some_and(|tail| tail.low.is_none()) {
-            self.drop_up_to(room, seq);
-        }
+        self.with(room, |tail| match tail.low {
+            None => tail.drop_up_to(seq),
+            // What is held, or stands behind what was read, leaves with that.
+            Some(_) => tail.outlast(seq),
+        });
     }
 
     fn drop_read(&mut self) {
         let Some((ticket, room)) = self.read.pop_front() else { return };
-        let floor = self.partitions[self.partition(room)].floor;
-        let Some(tail) = self.rooms.get_mut(&room) else { return };
         // A held room is queued again when it is released; one that was read again stands further behind.
-        if tail.holds > 0 || tail.queued != ticket {
-            return;
+        if self.rooms.get(&room).is_some_and(|tail| tail.holds == 0 && tail.queued == ticket) {
+            self.let_go(room);
         }
-        tail.low = None;
-        self.drop_up_to(room, floor);
     }
 
-    fn drop_up_to(&mut self, room: RoomId, seq: Seq) {
-        let Some(tail) = self.rooms.get_mut(&room) else { return };
-        let before = tail.bytes;
-        tail.drop_up_to(seq);
-        self.bytes = self.bytes + tail.bytes - before;
-        if tail.is_empty() && tail.holds == 0 {
-            self.rooms.remove(&room);
+    /// The room that keeps the most, so that few have to go.
+    fn drop_held(&mut self) {
+        let kept = |room: &&RoomId| self.rooms.get(room).map_or(0, RoomTail::kept);
+        if let Some(room) = self.held.iter().max_by_key(kept).copied() {
+            self.let_go(room);
         }
+    }
+
+    /// Drops what stays below the partition's floor.
+    fn let_go(&mut self, room: RoomId) {
+        let floor = self.partitions[self.partition(room)].floor;
+        self.with(room, |tail| {
+            tail.let_go();
+            tail.drop_up_to(floor);
+        });
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     Arrived, Input, RoomOutlet, Target, Tuning, Unavailable, Wanted,
     outlet::Destinations,
     reader::{Reader, Rows},
-    tail::Tail,
+    tail::{Hold, Tail},
 };
 use crate::{
     connection::Batch,
@@ -43,10 +43,9 @@ pub struct Fetched {
 enum FetchedContent {
     Snapshot(Snapshot),
     /// Rows below the memory, for those who arrive.
-    Older(Result<Rows, Unavailable>),
-    /// With where memory began when the rows were asked for.
-    Page(pages::Asked, Result<(Option<Rows>, Option<Rows>), Unavailable>, Seq),
-    Found(pages::Lookup, Result<Option<Found>, Unavailable>),
+    Older(Hold, Result<Rows, Unavailable>),
+    Page(pages::Asked, Hold, Result<(Option<Rows>, Option<Rows>), Unavailable>),
+    Found(pages::Lookup, Hold, Result<Option<Found>, Unavailable>),
 }
 
 /// What a shard works with.
@@ -218,17 +217,27 @@ impl Worker {
                 self.with_room(room, |room, out| room.snapshot(snapshot, Instant::now(), out));
                 self.advance(room, None);
             }
-            FetchedContent::Older(rows) => self.older(room, rows),
-            FetchedContent::Page(asked, rows, floor) => {
-                self.page(room, asked, rows, floor);
-                self.tail.release(room);
+            FetchedContent::Older(hold, rows) => {
+                self.older(room, &hold, self.if_whole(&hold, rows));
+                // Only now: what was read is there for everybody who waits, however little room there is.
+                self.tail.release(hold);
             }
-            FetchedContent::Found(lookup, found) => {
+            FetchedContent::Page(asked, hold, rows) => {
+                self.page(room, asked, self.if_whole(&hold, rows), hold.floor);
+                self.tail.release(hold);
+            }
+            FetchedContent::Found(lookup, hold, found) => {
                 let change = self.tail.change_of(room, lookup.seq).cloned();
+                let found = self.if_whole(&hold, found);
                 let _ = lookup.reply.send(found.map(|found| Target { found, change }));
-                self.tail.release(room);
+                self.tail.release(hold);
             }
         }
+    }
+
+    /// What was read, unless memory had to let go meanwhile of what was to follow it.
+    fn if_whole<T>(&self, hold: &Hold, read: Result<T, Unavailable>) -> Result<T, Unavailable> {
+        read.and_then(|read| if self.tail.is_whole(hold) { Ok(read) } else { Err(Unavailable) })
     }
 
     fn subscribe(&mut self, id: RoomId, subscriber: Subscriber, outlet: RoomOutlet, wanted: Wanted) {

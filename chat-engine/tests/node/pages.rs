@@ -6,6 +6,7 @@ use serde_json::Value;
 use stomp::Command;
 
 use crate::{
+    client::PATIENCE,
     peer::Peer,
     world::{Backing, Person, World, with_world_as},
 };
@@ -154,7 +155,54 @@ async fn check_lag(arguments: &[&str]) {
     .await;
 }
 
+/// The database hangs, and memory cannot keep all that comes meanwhile for who waits for it.
+#[tokio::test]
+async fn a_page_that_would_have_a_gap_is_refused() {
+    with_world_as(Backing::Cluster, &["--tail-bytes", "8000"], async |world| {
+        let anna = world.person().await;
+        let room = world.room(&[&anna]).await;
+        let mut a = world.connect_to(&anna, room).await;
+        a.post(room, "전").await;
+        world.rows(room, 1).await;
+        world.restart().await;
+        let mut a = world.connect_to(&anna, room).await;
+        a.send(Command::Subscribe, &[("id", "errors"), ("destination", "/user/queue/errors")], "").await;
+        let mut hold = world.pool.begin().await.unwrap();
+        sqlx::query("lock table chat_messages in access exclusive mode").execute(&mut *hold).await.unwrap();
+        let destination = format!("/app/history/{room}");
+        a.send(Command::Send, &[("destination", &destination), ("receipt", "p")], "").await;
+        world.readers_wait(1).await;
+        let mut w = world.connect_to(&anna, room).await;
+        for n in 0..60 {
+            w.post(room, &n.to_string()).await;
+        }
+        while w.expect_shown().await.content != "59" {}
+        hold.rollback().await.unwrap();
+        assert_eq!(a.expect_refusal().await, ("try again".into(), Some("p".into())));
+        let page = a.page(room, &[]).await;
+        assert_eq!(page.len(), 50);
+    })
+    .await;
+}
+
 impl World {
+    /// Waits until so many statements wait for `chat_messages`: nobody announces it.
+    async fn readers_wait(&self, count: i64) {
+        let waiting = || {
+            sqlx::query_scalar::<_, i64>(
+                "select count(*) from pg_locks where not granted and relation = 'chat_messages'::regclass \
+                 and database = (select oid from pg_database where datname = current_database())",
+            )
+            .fetch_one(&self.pool)
+        };
+        let reached = async {
+            while waiting().await.unwrap() < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.expect("they wait");
+    }
+
     /// Waits until a person's node has seen a place.
     async fn has_seen(&self, person: &Person, room: i64, seq: i64) {
         let mut client = self.connect(person).await;

@@ -27,7 +27,8 @@ pub struct EngineSettings {
     /// How long a SEND waits for a log that does not answer before it is refused, in milliseconds
     #[arg(long, env = "MOYIZA_LOG_TIMEOUT_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=300_000))]
     pub log_timeout_ms: u32,
-    /// Memory for the end of the log, from which history and resuming clients are served first, in bytes
+    /// Memory for the end of the log, from which history and resuming clients are served first, in bytes; half as much
+    /// again while older rows are read
     #[arg(long, env = "MOYIZA_TAIL_BYTES", default_value_t = 67_108_864, value_parser = at_least_one)]
     pub tail_bytes: usize,
     /// Records that are written to PostgreSQL together at most

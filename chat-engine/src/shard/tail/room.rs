@@ -27,6 +27,9 @@ pub(super) struct RoomTail {
     pub(super) holds: u32,
     /// Its ticket among the rooms that were read.
     pub(super) queued: u64,
+    /// Up to here records have outlasted the partition's floor; so many bytes of them.
+    outlasted: Seq,
+    outlasting: usize,
 }
 
 impl RoomTail {
@@ -36,6 +39,24 @@ impl RoomTail {
 
     pub(super) fn first(&self) -> Option<Seq> {
         self.records.front().map(|record| record.seq)
+    }
+
+    /// What is here only because it is held, in bytes.
+    pub(super) fn kept(&self) -> usize {
+        if self.holds > 0 { self.outlasting } else { 0 }
+    }
+
+    /// The partition's floor has risen to the record at `seq`, which stays.
+    pub(super) fn outlast(&mut self, seq: Seq) {
+        self.outlasting += self.find(seq).map_or(0, |record| size(record));
+        self.outlasted = seq;
+    }
+
+    /// Nothing stays below the partition's floor any more.
+    pub(super) fn let_go(&mut self) {
+        self.low = None;
+        self.outlasting = 0;
+        self.outlasted = Seq::ZERO;
     }
 
     fn position(&self, seq: Seq) -> Option<usize> {
@@ -101,7 +122,11 @@ impl RoomTail {
 
     fn replace(&mut self, record: Arc<Record>) {
         let Some(at) = self.position(record.seq) else { return };
-        self.bytes = self.bytes + size(&record) - size(&self.records[at]);
+        let (before, after) = (size(&self.records[at]), size(&record));
+        self.bytes = self.bytes + after - before;
+        if record.seq <= self.outlasted {
+            self.outlasting = self.outlasting + after - before;
+        }
         self.records[at] = record;
     }
 
@@ -117,6 +142,8 @@ impl RoomTail {
                 self.changes.entry(target).or_insert(row.seq);
             }
             self.bytes += size(&row);
+            self.outlasting += size(&row);
+            self.outlasted = self.outlasted.max(row.seq);
             self.records.push_front(row);
         }
         self.low = Some(low);

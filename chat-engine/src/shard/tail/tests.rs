@@ -68,10 +68,9 @@ fn a_room_without_records_takes_no_memory() {
     let mut tail = tail(1);
     for id in 1..100 {
         tail.push(&record_of(id.try_into().unwrap(), id));
-        let held = 200.try_into().unwrap();
-        tail.hold(held);
-        tail.extend(held, Vec::new(), place(id), Seq::ZERO);
-        tail.release(held);
+        let hold = tail.hold(200.try_into().unwrap());
+        tail.extend(&hold, Vec::new(), place(id), Seq::ZERO);
+        tail.release(hold);
     }
     assert_eq!((tail.rooms.len(), tail.partitions[0].order.len(), tail.read.len()), (1, 1, 0));
     tail.push(&record_of(7.try_into().unwrap(), 100));
@@ -84,14 +83,14 @@ fn a_room_without_records_takes_no_memory() {
 fn what_was_read_stands_before_what_is_here_and_leaves_as_one() {
     let mut tail = Tail::new(&[place(10)], 8 * size(&record(1)));
     (11..=13).for_each(|seq| assert!(tail.push(&record(seq))));
-    tail.hold(room());
-    // What comes meanwhile pushes nothing out of a held room, however little room there is.
+    let hold = tail.hold(room());
+    // What comes meanwhile pushes nothing out of a held room, as far as that may take more.
     (14..=20).for_each(|seq| assert!(tail.push(&record(seq))));
-    assert_eq!(tail.floor(room()), place(10));
-    tail.extend(room(), (4..=10).map(record).collect(), place(13), place(3));
+    assert!(tail.is_whole(&hold) && tail.floor(room()) == place(10));
+    tail.extend(&hold, (4..=10).map(record).collect(), place(13), place(3));
     assert_eq!(tail.floor(room()), place(3));
     assert_eq!(missed(&tail, 3), (4..=20).collect::<Vec<_>>());
-    tail.release(room());
+    tail.release(hold);
     let floor = tail.floor(room()).get();
     assert!(tail.bytes <= tail.budget && floor >= 12, "{floor}");
     assert_eq!(missed(&tail, floor), (floor + 1..=20).collect::<Vec<_>>());
@@ -121,11 +120,11 @@ fn changes_that_are_no_rows_yet_reach_the_rows_that_are_read() {
     assert!(tail.push(&edit(11, 3, "older than the row")));
     assert!(tail.push(&edit(12, 4, "newer")));
     assert!(tail.push(&delete(13, 5)));
-    tail.hold(room());
+    let hold = tail.hold(room());
     // The rows are as of 12: the first change is in them, and so is another edit of 4.
     let row = edit(9, 4, "row");
-    tail.extend(room(), vec![record(3), record(4), record(5), row], place(12), place(2));
-    tail.release(room());
+    tail.extend(&hold, vec![record(3), record(4), record(5), row], place(12), place(2));
+    tail.release(hold);
     assert!(!text(&tail, 3).contains("edited"));
     assert!(text(&tail, 4).contains("newer"));
     assert!(text(&tail, 5).contains("deleted"));
@@ -146,17 +145,16 @@ fn a_page_repeats_nothing_when_memory_has_reached_further_back_meanwhile() {
         (Place::Before(place(81)), Some(rows(61..=80)), None, 61..=80),
         (Place::After(place(80)), None, Some(rows(81..=100)), 81..=100),
     ] {
-        tail.hold(room());
-        let floor = tail.floor(room());
+        let hold = tail.hold(room());
         // Somebody else's rows come first.
-        tail.hold(room());
-        tail.extend(room(), (71..=100).map(record).collect(), place(101), place(70));
-        tail.release(room());
+        let other = tail.hold(room());
+        tail.extend(&other, (71..=100).map(record).collect(), place(101), place(70));
+        tail.release(other);
         let sought = Sought { place: seek, limit: 20, looks_further: false };
-        let page = sought.complete(&tail, room(), older, newer, floor);
+        let page = sought.complete(&tail, room(), older, newer, hold.floor);
         let seqs: Vec<_> = page.records.iter().map(|record| record.seq.get()).collect();
         assert_eq!(seqs, expected.collect::<Vec<_>>());
-        tail.release(room());
+        tail.release(hold);
         tail = Tail::new(&[place(100)], 1_000 * size(&record(1)));
     }
 }
@@ -165,9 +163,47 @@ fn a_page_repeats_nothing_when_memory_has_reached_further_back_meanwhile() {
 fn a_room_that_is_read_again_and_again_leaves_no_trace() {
     let mut tail = Tail::new(&[place(100)], 1_000 * size(&record(1)));
     for _ in 0..10_000 {
-        tail.hold(room());
-        tail.extend(room(), (91..=100).map(record).collect(), place(101), place(90));
-        tail.release(room());
+        let hold = tail.hold(room());
+        tail.extend(&hold, (91..=100).map(record).collect(), place(101), place(90));
+        tail.release(hold);
     }
     assert!(tail.read.len() < 200, "{}", tail.read.len());
+}
+
+#[test]
+fn what_is_held_for_long_is_let_go_and_its_holder_learns_it() {
+    let mut tail = tail(10);
+    let other = 2.try_into().unwrap();
+    let hold = tail.hold(room());
+    (1..=100).for_each(|seq| assert!(tail.push(&record(seq))));
+    assert!(tail.bytes <= tail.budget + tail.budget / 2, "{} bytes", tail.bytes);
+    assert!(!tail.is_whole(&hold), "there is a gap between the rows and {:?}", tail.floor(room()));
+    // Who comes now holds what there is.
+    let late = tail.hold(room());
+    tail.extend(&late, Vec::new(), place(100), Seq::ZERO);
+    tail.release(hold);
+    assert!(tail.is_whole(&late) && tail.floor(room()) == Seq::ZERO);
+    tail.release(late);
+    // Nobody loses anything for it.
+    let third = 3.try_into().unwrap();
+    let hold = tail.hold(third);
+    (101..=105).for_each(|seq| assert!(tail.push(&record_of(third, seq))));
+    (106..=200).for_each(|seq| assert!(tail.push(&record_of(other, seq))));
+    assert!(tail.is_whole(&hold));
+    assert_eq!(tail.missed(other, place(100), 99).len(), 10);
+    tail.release(hold);
+    assert_eq!((tail.kept, tail.held.len()), (0, 0));
+}
+
+#[test]
+fn edits_of_what_is_held_are_counted_as_held() {
+    let mut tail = tail(10);
+    let hold = tail.hold(room());
+    (1..=11).for_each(|seq| assert!(tail.push(&record(seq))));
+    let long = "x".repeat(20 * size(&record(1)));
+    assert!(tail.push(&edit(13, 1, &long)));
+    assert!(tail.bytes <= tail.budget + tail.budget / 2, "{} bytes", tail.bytes);
+    assert!(!tail.is_whole(&hold));
+    tail.release(hold);
+    assert_eq!(tail.kept, 0);
 }

@@ -17,6 +17,7 @@ use crate::{
         Input, RoomOutlet, Unavailable, Wanted,
         page::{Place, fit},
         reader::{Rows, next},
+        tail::Hold,
     },
 };
 
@@ -131,32 +132,30 @@ impl Worker {
 
     /// Reads the rows below the memory of a room.
     fn reach(&mut self, room: RoomId, records: usize) {
-        self.tail.hold(room);
-        let floor = self.tail.floor(room);
+        let hold = self.tail.hold(room);
+        let floor = hold.floor;
         // A replay and a page are at most 10,000.
         let limit = u16::try_from(records).unwrap_or(u16::MAX);
         let (reader, answers) = (self.deps.reader.clone(), self.deps.answers.clone());
         tokio::spawn(async move {
             let rows = reader.rows(room, Span::Before(next(floor)), limit, true, floor).await;
-            let content = FetchedContent::Older(rows);
+            let content = FetchedContent::Older(hold, rows);
             let _ = answers.send(Input::Answer(Fetched { room, content }));
         });
     }
 
     /// The rows below the memory of a room have come.
-    pub(super) fn older(&mut self, room: RoomId, rows: Result<Rows, Unavailable>) {
+    pub(super) fn older(&mut self, room: RoomId, hold: &Hold, rows: Result<Rows, Unavailable>) {
         self.reaching.remove(&room);
         match rows {
             Ok(Rows { records, applied, more }) => {
                 let first =
                     records.first().filter(|_| more).and_then(|first| Seq::from_raw(first.seq.get() - 1));
-                self.tail.extend(room, records, applied, first.unwrap_or_default());
+                self.tail.extend(hold, records, applied, first.unwrap_or_default());
                 self.advance(room, None);
             }
             Err(Unavailable) => self.refuse_arrivals(room),
         }
-        // Only now: what was read is there for everybody who waits, however little room there is.
-        self.tail.release(room);
     }
 
     /// Whoever waits for what cannot be read is told to try again.

@@ -78,8 +78,8 @@ impl Worker {
             self.page(room, asked, Ok((None, None)), self.tail.floor(room));
             return;
         }
-        self.tail.hold(room);
-        let floor = self.tail.floor(room);
+        let hold = self.tail.hold(room);
+        let floor = hold.floor;
         let (reader, answers) = (self.deps.reader.clone(), self.deps.answers.clone());
         tokio::spawn(async move {
             let read = async |missing| match missing {
@@ -87,7 +87,7 @@ impl Worker {
                 None => Ok(None),
             };
             let rows = async { Ok((read(older).await?, read(newer).await?)) };
-            let content = FetchedContent::Page(asked, rows.await, floor);
+            let content = FetchedContent::Page(asked, hold, rows.await);
             let _ = answers.send(Input::Answer(Fetched { room, content }));
         });
     }
@@ -156,10 +156,10 @@ impl Worker {
             let _ = lookup.reply.send(Ok(Target { found, change }));
             return;
         }
-        self.tail.hold(room);
+        let hold = self.tail.hold(room);
         let (reader, answers) = (self.deps.reader.clone(), self.deps.answers.clone());
         tokio::spawn(async move {
-            let content = FetchedContent::Found(lookup, reader.find(room, seq).await);
+            let content = FetchedContent::Found(lookup, hold, reader.find(room, seq).await);
             let _ = answers.send(Input::Answer(Fetched { room, content }));
         });
     }
