@@ -7,7 +7,10 @@ alter table chat_messages
     -- edit of a deleted message, changes nothing.
     add column changed bigint,
     -- The content is gone for good.
-    add column deleted boolean not null default false;
+    add column deleted boolean not null default false,
+    -- What an `edited` or `deleted` row is known by when it is sent again (the engine's `Key`; 16 bytes): its body, in
+    -- which every other kind has its client-id, may be emptied. Null costs nothing: the row has nulls already.
+    add column repeat_key bytea;
 
 -- Two keys instead of one, each row in one of them, so that writing costs the same: what a page of history shows, and
 -- the changes that a replay repeats. A page then steps over no changes, however many there were in between, and a

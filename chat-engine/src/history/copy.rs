@@ -4,10 +4,11 @@ use bytes::{BufMut as _, BytesMut};
 use sqlx::PgConnection;
 
 use super::changes::NewRow;
+use crate::log::repeats::Key;
 
-const STATEMENT: &str = "copy chat_messages (room_id, seq, kind, sender_id, target, sent_at, body, changed, deleted) \
-                         from stdin (format binary)";
-const COLUMNS: i16 = 9;
+const STATEMENT: &str = "copy chat_messages (room_id, seq, kind, sender_id, target, sent_at, body, changed, deleted, \
+                         repeat_key) from stdin (format binary)";
+const COLUMNS: i16 = 10;
 /// PostgreSQL, "COPY", "Binary Format": the signature, no flags, no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: i16 = -1;
@@ -15,7 +16,7 @@ const NULL: i32 = -1;
 /// 2000-01-01, from which PostgreSQL counts, in milliseconds since 1970.
 const POSTGRES_EPOCH_MS: i64 = 946_684_800_000;
 /// Bytes of a row besides its body.
-const FIXED: usize = 88;
+const FIXED: usize = 108;
 
 pub(super) async fn copy(connection: &mut PgConnection, rows: &[NewRow]) -> sqlx::Result<()> {
     if rows.is_empty() {
@@ -47,6 +48,13 @@ fn encode(rows: &[NewRow]) -> BytesMut {
         put_optional(&mut out, row.changed.map(shared::Seq::get));
         out.put_i32(1);
         out.put_u8(row.deleted.into());
+        match Key::kept_beside(draft) {
+            Some(key) => {
+                out.put_i32(16);
+                out.put_slice(&key);
+            }
+            None => out.put_i32(NULL),
+        }
     }
     out.put_i16(TRAILER);
     out

@@ -13,7 +13,7 @@ use super::{
     positions::PositionChanges,
 };
 use crate::{
-    log::epoch::Epoch,
+    log::{epoch::Epoch, repeats::Key},
     record::{Draft, Record},
 };
 
@@ -148,6 +148,7 @@ async fn move_on(
         .bind(&positions.left.rooms)
         .bind(&positions.left.users)
         .bind(told.cast_signed())
+        .bind(drafts().map(|draft| Key::kept_beside(draft).map(Vec::from)).collect::<Vec<_>>())
         .fetch_one(executor)
         .await?;
     Ok(moved == 1)

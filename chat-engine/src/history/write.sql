@@ -4,9 +4,10 @@ with moved as (
     where epoch = $1 and partition = $2 and next_offset = $3
     returning 1
 ), written as (
-    insert into chat_messages (room_id, seq, kind, sender_id, target, sent_at, body, changed, deleted)
+    insert into chat_messages (room_id, seq, kind, sender_id, target, sent_at, body, changed, deleted,
+                               repeat_key)
     select * from unnest($5::bigint[], $6::bigint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::timestamptz[],
-                         $11::text[], $12::bigint[], $13::boolean[])
+                         $11::text[], $12::bigint[], $13::boolean[], $23::bytea[])
     where exists (select from moved)
 ), joined as (
     insert into read_positions (room_id, user_id, seq)

@@ -42,6 +42,18 @@ impl Key {
         Self::new(false, room, sender, client_id)
     }
 
+    /// The key of a record whose row has to keep it: what an edit said, and with it the client-id in its body, goes
+    /// with the next edit. Every other row says it itself.
+    pub(crate) fn kept_beside(draft: &Draft) -> Option<[u8; 16]> {
+        let changes = matches!(draft.kind, RecordKind::Edited | RecordKind::Deleted);
+        Some(Self::of(draft).filter(|_| changes)?.0)
+    }
+
+    /// A key that was kept.
+    pub(crate) fn from_kept(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     fn new(of_system: bool, room: RoomId, user: UserId, client_id: &str) -> Self {
         let hash = Sha256::new()
             .chain_update([u8::from(of_system)])

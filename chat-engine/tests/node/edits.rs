@@ -249,8 +249,32 @@ async fn an_edit_behind_a_deletion_is_shown_to_nobody() {
     .await;
 }
 
+async fn an_overtaken_edit_that_is_sent_again_after_a_restart_is_the_same_edit(world: &World) {
+    let anna = world.person().await;
+    let room = world.room(&[&anna]).await;
+    let mut a = world.connect(&anna).await;
+    let message = a.post(room, "오타").await;
+    let first = a.change_as("edit", room, message, &says("하나"), Some("e1")).await.unwrap();
+    let second = a.change_as("edit", room, message, &says("둘"), Some("e2")).await.unwrap();
+    a.disconnect().await;
+    world.restart().await;
+    let mut a = world.connect(&anna).await;
+    for (id, content, seq) in [("e1", "하나", first), ("e2", "둘", second)] {
+        assert_eq!(a.change_as("edit", room, message, &says(content), Some(id)).await, Ok(seq), "{id}");
+    }
+    let deletion = a.change_as("delete", room, message, "", Some("d")).await;
+    a.disconnect().await;
+    world.restart().await;
+    let mut a = world.connect_to(&anna, room).await;
+    assert_eq!(a.change_as("edit", room, message, &says("하나"), Some("e1")).await, Ok(first));
+    assert_eq!(a.change_as("delete", room, message, "", Some("d")).await, deletion);
+    let page = a.page(room, &[]).await;
+    assert!(page.len() == 1 && page[0].1.get("deleted").is_some(), "{page:?}");
+}
+
 crate::world::on_both_backends!(
     an_edit_reaches_everybody_and_every_page,
+    an_overtaken_edit_that_is_sent_again_after_a_restart_is_the_same_edit,
     a_deletion_is_final,
     one_changes_ones_own_and_by_right_deletes_others,
     a_reply_names_what_it_answers,

@@ -266,3 +266,22 @@ async fn a_write_that_nobody_waits_for_any_more_leaves_its_connection_in_order()
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_an_edit_is_known_by_outlives_what_it_said() {
+    with_tables(async |table| {
+        let named = |id: &str, text| Draft::edited(room(), anna(), EPOCH.seq(0), Some(id.into()), text);
+        table.write(&[said("a"), named("x", "b"), edit(0, "c")]).await;
+        table.write(&[named("y", "d")]).await;
+        let rows: Vec<(Option<Vec<u8>>, String)> =
+            sqlx::query_as("select repeat_key, body from chat_messages order by seq")
+                .fetch_all(table.pool)
+                .await
+                .unwrap();
+        let key = |id| Key::kept_beside(&named(id, "")).map(Vec::from);
+        let keys: Vec<_> = rows.iter().map(|(key, _)| key.clone()).collect();
+        assert_eq!(keys, [None, key("x"), None, key("y")], "{:?}", table.way);
+        assert!(rows[1].1.is_empty() && key("x").is_some());
+    })
+    .await;
+}

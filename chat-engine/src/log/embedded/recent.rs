@@ -21,6 +21,7 @@ struct Row {
     sender_id: Option<UserId>,
     sent_at: OffsetDateTime,
     body: String,
+    repeat_key: Option<Vec<u8>>,
 }
 
 /// What of a body is looked at.
@@ -38,7 +39,7 @@ pub(super) async fn load(pool: &PgPool, epoch: Epoch) -> sqlx::Result<Repeats> {
     let since = OffsetDateTime::from_unix_timestamp_nanos(since).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     // By time and not by seq: rows lie in its order, and a small index knows where.
     let mut rows = sqlx::query_as::<_, Row>(
-        "select room_id, seq, kind, sender_id, sent_at, body from chat_messages \
+        "select room_id, seq, kind, sender_id, sent_at, body, repeat_key from chat_messages \
          where sent_at >= $1 and seq >= $2 order by seq",
     )
     .bind(since)
@@ -55,6 +56,9 @@ pub(super) async fn load(pool: &PgPool, epoch: Epoch) -> sqlx::Result<Repeats> {
 
 impl Row {
     fn key(self, sent_at_ms: i64) -> Option<Key> {
+        if let Some(kept) = &self.repeat_key {
+            return Key::from_kept(kept);
+        }
         let client_id = serde_json::from_str::<Body<'_>>(&self.body).ok()?.client_id?;
         Key::of(&Draft {
             room: self.room_id,
