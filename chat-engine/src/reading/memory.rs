@@ -1,8 +1,11 @@
 //! The reading state of a single process.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use dashmap::{DashMap, Entry};
+use dashmap::DashMap;
 use shared::{RoomId, Seq, UserId};
 use sqlx::PgPool;
 
@@ -16,6 +19,7 @@ const NODE: Incarnation = Incarnation(1);
 #[derive(Clone)]
 pub struct MemoryReading {
     rooms: Arc<DashMap<RoomId, Slot>>,
+    tokens: Arc<AtomicU64>,
     pool: PgPool,
     journal: Journal,
     shards: Shards,
@@ -23,49 +27,72 @@ pub struct MemoryReading {
 
 /// A room's state, or that it is on its way.
 enum Slot {
-    /// Positions are being read. Records told meanwhile may be missing from what is read.
+    /// Positions are being read. What was read since this token was given out is whole; with none, a record was told
+    /// since the last was.
     Loading {
-        missed: bool,
+        token: Option<Token>,
     },
     Loaded(RoomState),
+}
+
+/// No two are alike: what somebody began to read before a record was told must not pass for what is read after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Token(u64);
+
+/// What is to be done about a room.
+enum Begun {
+    Loaded(Snapshot),
+    /// Read its positions.
+    Loading(Token),
 }
 
 impl MemoryReading {
     /// An empty state that loads each room from `pool` on first use.
     pub fn new(pool: PgPool, journal: Journal, shards: Shards) -> Self {
-        Self { rooms: Arc::default(), pool, journal, shards }
+        Self { rooms: Arc::default(), tokens: Arc::default(), pool, journal, shards }
     }
 
     /// A room's positions.
     pub async fn snapshot(&self, room: RoomId) -> sqlx::Result<Snapshot> {
         loop {
-            match self.rooms.entry(room) {
-                Entry::Occupied(slot) => {
-                    if let Slot::Loaded(state) = slot.get() {
-                        return Ok(state.snapshot());
+            let token = match self.begin(room) {
+                Begun::Loaded(snapshot) => return Ok(snapshot),
+                Begun::Loading(token) => token,
+            };
+            match load(&self.pool, room).await {
+                Ok(state) => {
+                    if let Some(snapshot) = self.finish(room, token, state) {
+                        return Ok(snapshot);
                     }
                 }
-                Entry::Vacant(slot) => {
-                    slot.insert(Slot::Loading { missed: false });
-                }
-            }
-            // One shard owns the room and asks once at a time: nobody else is loading it.
-            let loaded = load(&self.pool, room).await;
-            let Entry::Occupied(mut slot) = self.rooms.entry(room) else { continue };
-            match (slot.get(), loaded) {
-                (Slot::Loading { missed: false }, Ok(state)) => {
-                    slot.insert(Slot::Loaded(state));
-                }
-                (Slot::Loading { .. }, Err(error)) => {
-                    slot.remove();
+                Err(error) => {
+                    // Whoever else reads it begins again.
+                    self.rooms.remove_if(&room, |_, slot| matches!(slot, Slot::Loading { .. }));
                     return Err(error);
                 }
-                (Slot::Loading { missed: true }, Ok(_)) => {
-                    slot.insert(Slot::Loading { missed: false });
-                }
-                (Slot::Loaded(_), _) => {}
             }
         }
+    }
+
+    /// Several may read the positions of a room at once: they share a token.
+    fn begin(&self, room: RoomId) -> Begun {
+        let new = || Token(self.tokens.fetch_add(1, Ordering::Relaxed));
+        let mut slot = self.rooms.entry(room).or_insert_with(|| Slot::Loading { token: None });
+        match &mut *slot {
+            Slot::Loaded(state) => Begun::Loaded(state.snapshot()),
+            Slot::Loading { token } => Begun::Loading(*token.get_or_insert_with(new)),
+        }
+    }
+
+    /// These positions were read since `token` was given out. `None` if that is not good enough.
+    fn finish(&self, room: RoomId, token: Token, state: RoomState) -> Option<Snapshot> {
+        let mut slot = self.rooms.get_mut(&room)?;
+        if !matches!(*slot, Slot::Loading { token: Some(current) } if current == token) {
+            return None;
+        }
+        let snapshot = state.snapshot();
+        *slot = Slot::Loaded(state);
+        Some(snapshot)
     }
 
     pub(super) fn enter(&self, room: RoomId, user: UserId) {
@@ -92,8 +119,8 @@ impl MemoryReading {
         let mut slot = self.rooms.get_mut(&room)?;
         let change = match &mut *slot {
             Slot::Loaded(state) => make(state),
-            Slot::Loading { missed } => {
-                *missed = true;
+            Slot::Loading { token } => {
+                *token = None;
                 None
             }
         };
@@ -114,4 +141,63 @@ async fn load(pool: &PgPool, room: RoomId) -> sqlx::Result<RoomState> {
             .await?;
     // Every record told so far is in the rows just read, and each is told once: none needs to be refused.
     Ok(RoomState::load(positions, Seq::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::record::{Draft, RecordKind};
+
+    fn reading() -> MemoryReading {
+        let pool = PgPool::connect_lazy("postgres://nobody@localhost/nowhere").unwrap();
+        let (journal, _task) = Journal::start(pool.clone());
+        MemoryReading::new(pool, journal, Shards::new(1, Arc::default()).0)
+    }
+
+    #[tokio::test]
+    async fn of_two_loads_at_once_none_misses_what_was_told_in_between() {
+        let reading = reading();
+        let (room, anna) = (1.try_into().unwrap(), 7.try_into().unwrap());
+        let begin = || match reading.begin(room) {
+            Begun::Loading(token) => token,
+            Begun::Loaded(_) => panic!("it is not loaded"),
+        };
+        let at = |seq| RoomState::load(vec![(anna, seq)], Seq::ZERO);
+        let (before, after) = (Seq::new(1, 1), Seq::new(1, 2));
+
+        let (first, second) = (begin(), begin());
+        let draft = Draft {
+            room,
+            kind: RecordKind::Message,
+            user: anna,
+            target: None,
+            client_id: None,
+            sent_at_ms: 0,
+            body: Bytes::new(),
+        };
+        reading.tell(&[Arc::new(Record { seq: after, draft })]);
+        // Both have read what was there before.
+        assert_eq!(reading.finish(room, first, at(before)), None);
+        let again = begin();
+        assert_eq!(reading.finish(room, second, at(before)), None);
+        let snapshot = reading.finish(room, again, at(after)).expect("nothing was told since");
+        assert_eq!(snapshot.positions, [(anna, after)]);
+    }
+
+    #[tokio::test]
+    async fn two_loads_at_once_need_no_third() {
+        let reading = reading();
+        let room = 1.try_into().unwrap();
+        let (Begun::Loading(first), Begun::Loading(second)) = (reading.begin(room), reading.begin(room))
+        else {
+            panic!("it is not loaded")
+        };
+        let state = || RoomState::load(Vec::new(), Seq::ZERO);
+        assert!(reading.finish(room, second, state()).is_some());
+        // Loaded meanwhile: the next look finds it.
+        assert_eq!(reading.finish(room, first, state()), None);
+        assert!(matches!(reading.begin(room), Begun::Loaded(_)));
+    }
 }
