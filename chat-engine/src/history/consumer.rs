@@ -7,43 +7,46 @@
 //! What is away makes it wait or go on without, in bounded memory. Without PostgreSQL it receives no more when a
 //! batch of some partition is full. Without Redis rows go on; what Redis has missed is read again when it is back.
 
+mod batches;
 pub(crate) mod dead_letter;
+mod errands;
 mod group;
 mod lag;
 mod meetups;
 mod partition;
 mod placing;
+mod receiving;
 mod stored;
 mod teller;
 pub(crate) mod writer;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    mem::take,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use futures_util::FutureExt as _;
-use rdkafka::{Message as _, error::KafkaResult, message::BorrowedMessage};
+use rdkafka::error::KafkaResult;
 use shared::{config::EngineSettings, names::Topics};
 use sqlx::PgPool;
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::Instant,
+};
 
 use self::{
     dead_letter::DeadLetters,
+    errands::Errands,
     group::{Group, Move, Source},
     meetups::Meetups,
     partition::{Batch, Partition},
-    teller::{News, Tell, Teller, Told},
+    placing::{Answer, LEADS},
+    teller::{News, Teller},
     writer::{Outcome, Work, Writer},
 };
-use super::{Stretch, metrics::count};
-use crate::{
-    engine::Engine,
-    log::{bump::is_probe, epoch::Epoch, kafka::codec, repeats::Key},
-    reading::Reading,
-};
+use crate::{engine::Engine, log::epoch::Epoch, reading::Reading};
 
 /// Bodies of one batch, in bytes.
 const BATCH_BYTES: usize = 8 << 20;
@@ -79,10 +82,10 @@ struct Consumer {
     teller: Teller,
     meetups: Meetups,
     partitions: BTreeMap<i32, Partition>,
-    /// Partitions of this node whose place is not known.
-    unplaced: BTreeSet<i32>,
-    /// Not before then.
-    place_at: Instant,
+    /// Partitions of this node whose place is not known, and when to look for it.
+    unplaced: BTreeMap<i32, Instant>,
+    errands: Errands<Answer>,
+    leads: Arc<Semaphore>,
     /// How far the reading state has been told of partitions that were placed here.
     told: HashMap<i32, u64>,
     stays: u64,
@@ -130,8 +133,9 @@ impl HistoryConsumer {
             engine,
             teller: Teller::start(self.reading),
             partitions: BTreeMap::new(),
-            unplaced: BTreeSet::new(),
-            place_at: Instant::now(),
+            unplaced: BTreeMap::new(),
+            errands: Errands::new(),
+            leads: Arc::new(Semaphore::new(LEADS)),
             told: HashMap::new(),
             stays: 0,
             writes: JoinSet::new(),
@@ -158,13 +162,13 @@ impl Consumer {
             tokio::select! {
                 // Every arm is cancel-safe: none takes anything before it is ready, and the timer is made anew.
                 message = group.consumer.recv(), if self.has_room() => {
-                    self.take(message).await;
+                    self.take(message);
                     for _ in 1..AT_A_TIME {
                         if !self.has_room() {
                             break;
                         }
                         let Some(message) = group.consumer.recv().now_or_never() else { break };
-                        self.take(message).await;
+                        self.take(message);
                     }
                 }
                 Some(written) = self.writes.join_next() => {
@@ -180,15 +184,14 @@ impl Consumer {
                         self.hear(&told);
                     }
                 }
+                Some((partition, answer)) = self.errands.next() => self.learn(partition, answer),
                 Some(partition) = self.meetups.drained() => self.meetups.go_on(partition),
                 // A partition in which nobody says anything has its place, and its lag told, all the same.
                 () = group.moved() => {}
                 () = is_due => {}
             }
             self.rebalance();
-            if !self.unplaced.is_empty() && self.place_at <= Instant::now() {
-                self.place_all().await;
-            }
+            self.place_due();
             self.write_due();
             let gathered = self.partitions.values().map(|partition| partition.batch.len());
             self.engine.counters.history.gathered.store(gathered.sum::<usize>() as u64, Ordering::Relaxed);
@@ -215,8 +218,7 @@ impl Consumer {
     fn due(&self) -> Option<Instant> {
         let gathered = self.partitions.values().filter(|partition| partition.writing.is_none());
         let batch = gathered.filter_map(|partition| Some(partition.batch.since? + self.gather)).min();
-        let place = (!self.unplaced.is_empty()).then_some(self.place_at);
-        batch.into_iter().chain(place).min()
+        batch.into_iter().chain(self.place_at()).min()
     }
 
     /// Takes note of partitions that have come or gone.
@@ -224,189 +226,16 @@ impl Consumer {
         for what in self.group.moves() {
             match what {
                 Move::Assigned(Source::ChatLog(partition)) => {
-                    self.partitions.remove(&partition);
-                    self.unplaced.insert(partition);
-                    self.place_at = Instant::now();
+                    self.forget(partition);
                 }
                 Move::Lost(Source::ChatLog(partition)) => {
-                    self.partitions.remove(&partition);
+                    self.forget(partition);
                     self.unplaced.remove(&partition);
                     self.engine.counters.history.lost(partition);
                 }
                 Move::Assigned(Source::Events(partition)) => self.meetups.open(partition),
                 Move::Lost(Source::Events(partition)) => self.meetups.close(partition),
             }
-        }
-    }
-
-    async fn take(&mut self, received: KafkaResult<BorrowedMessage<'_>>) {
-        // Before this message: it may be of a partition that has just come.
-        self.rebalance();
-        let message = match received {
-            Ok(message) => message,
-            // librdkafka goes on by itself; what it cannot mend it says again and again.
-            Err(error) => {
-                tracing::warn!(%error, "consuming the log");
-                return;
-            }
-        };
-        if message.topic() != &*self.group.chat_topic {
-            self.meetups.take(message.detach());
-            return;
-        }
-        let (number, offset) = (message.partition(), message.offset().unsigned_abs());
-        let Some(partition) = self.partitions.get_mut(&number) else { return };
-        if offset < partition.position {
-            return;
-        }
-        if offset > partition.position && partition.asked_again != Some(partition.position) {
-            self.ask_again(number).await;
-            return;
-        }
-        partition.position = offset + 1;
-        let decoded = codec::decode(self.epoch, &message);
-        // What is no record moves the log's time too: every reader has to have the same.
-        let key = decoded.as_ref().ok().and_then(|record| Key::of(&record.draft));
-        let time = message.timestamp().to_millis().unwrap_or(0);
-        let first = partition.repeats.take(key, self.epoch.seq(offset), time);
-        if decoded.is_ok() {
-            if offset >= partition.begin {
-                partition.batch.push(offset, decoded.ok().filter(|_| first.is_none()));
-            }
-        } else if let Err(poison) = decoded
-            && offset >= partition.begin
-        {
-            if offset >= partition.next && !is_probe(message.key(), message.payload()) {
-                partition.batch.push_poison(offset, message.detach(), poison.to_string());
-            } else {
-                partition.batch.push(offset, None);
-            }
-        }
-    }
-
-    /// A message came that is not the next one. Either those between are gone from Kafka, or it was fetched before
-    /// the last seek; the answer to another seek tells.
-    async fn ask_again(&mut self, number: i32) {
-        let Some(partition) = self.partitions.get_mut(&number) else { return };
-        let position = partition.position;
-        let low = match self.group.watermarks(number).await {
-            Ok((low, _)) => low,
-            Err(error) => {
-                tracing::warn!(%error, number, "a gap in the chat log, not understood yet");
-                self.forget(number);
-                return;
-            }
-        };
-        let next = partition.next.max(position);
-        partition.position = position.max(low);
-        partition.asked_again = Some(partition.position);
-        let position = partition.position;
-        self.note_missing(number, next, low);
-        if let Err(error) = self.group.seek(number, position).await {
-            tracing::warn!(%error, number, "a gap in the chat log, not understood yet");
-            self.forget(number);
-        }
-    }
-
-    /// Records from `next` on are gone that are no rows.
-    fn note_missing(&self, partition: i32, next: u64, low: u64) {
-        let missing = low.saturating_sub(next);
-        if missing > 0 {
-            tracing::error!(
-                partition,
-                missing,
-                "records are missing from the history: PostgreSQL was away for longer than Kafka keeps them"
-            );
-            count(&self.engine.counters.history.missing, missing);
-        }
-    }
-
-    /// The partition finds its place anew.
-    fn forget(&mut self, partition: i32) {
-        self.partitions.remove(&partition);
-        self.unplaced.insert(partition);
-    }
-
-    /// Starts to write every batch that has gathered for long enough.
-    fn write_due(&mut self) {
-        let now = Instant::now();
-        for (number, partition) in &mut self.partitions {
-            let Some(since) = partition.batch.since else { continue };
-            let is_full = partition.batch.len() >= self.batch || partition.batch.bytes >= BATCH_BYTES;
-            if partition.writing.is_some() || !(is_full || since + self.gather <= now) {
-                continue;
-            }
-            let Batch { records, poison, to, .. } = take(&mut partition.batch);
-            let stretch =
-                Stretch { epoch: self.epoch, partition: partition.number, from: partition.next, to };
-            let work = Work { stretch, told: partition.told, records, poison };
-            let (writer, number, stay) = (self.writer.clone(), *number, partition.stay);
-            partition.writing = Some(self.writes.spawn(async move {
-                let outcome = writer.write(&work).await;
-                (number, stay, work, outcome)
-            }));
-        }
-    }
-
-    fn written(&mut self, number: i32, stay: u64, work: Work, outcome: Outcome) {
-        let is_untold = self.is_untold();
-        let Some(partition) = self.partitions.get_mut(&number).filter(|partition| partition.stay == stay)
-        else {
-            return;
-        };
-        partition.writing = None;
-        if outcome == Outcome::Lost {
-            tracing::info!(partition = number, "somebody else has written this partition");
-            self.forget(number);
-            return;
-        }
-        let to = work.stretch.to;
-        partition.next = partition.next.max(to);
-        self.engine.counters.history.reached(number, partition.next);
-        if is_untold && self.teller.is_away() && !partition.behind {
-            tracing::warn!(
-                partition = number,
-                from = partition.told,
-                "the reading state falls behind the history"
-            );
-            partition.behind = true;
-        }
-        if partition.behind {
-            self.catch_up();
-        } else {
-            partition.telling += 1;
-            self.teller.tell(Tell { partition: number, stay, to, records: work.records });
-        }
-    }
-
-    /// The reading state has been told of a batch.
-    fn hear(&mut self, told: &Told) {
-        let known = self.told.entry(told.partition).or_default();
-        *known = told.to.max(*known);
-        if let Some(partition) = self.partitions.get_mut(&told.partition)
-            && partition.stay == told.stay
-        {
-            partition.telling -= 1;
-            partition.told = told.to.max(partition.told);
-        }
-        self.catch_up();
-    }
-
-    /// Once the reading state is back, partitions that it has missed records of are read from there again.
-    fn catch_up(&mut self) {
-        if self.teller.is_away() || self.teller.waiting() > 0 {
-            return;
-        }
-        let due: Vec<_> = self
-            .partitions
-            .iter()
-            .filter(|(_, partition)| partition.behind && partition.writing.is_none())
-            .map(|(number, _)| *number)
-            .collect();
-        for number in due {
-            tracing::info!(partition = number, "the reading state is back, and told what it has missed");
-            self.forget(number);
-            self.place_at = Instant::now();
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The node's membership in the consumer group, and what it asks Kafka.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -143,15 +142,14 @@ impl Group {
         Ok((low.unsigned_abs(), end.unsigned_abs()))
     }
 
-    /// Where to begin in each partition, to know from its offset on what is a repeat.
-    pub(super) async fn lead(&self, offsets: Vec<(i32, u64)>) -> KafkaResult<HashMap<i32, u64>> {
+    /// Where to begin in a partition, to know from `offset` on what is a repeat.
+    pub(super) async fn lead(&self, partition: i32, offset: u64) -> KafkaResult<u64> {
         let begin = self.ask(move |group| {
             let reader = reader(&group.brokers, &group.topics, "history-places")?;
-            let offsets: Vec<_> =
-                offsets.iter().map(|(partition, offset)| (*partition, offset.cast_signed())).collect();
+            let offsets = [(partition, offset.cast_signed())];
             lead(&reader, &group.chat_topic, &offsets, Instant::now() + PATIENCE)
         });
-        Ok(begin.await?.into_iter().map(|(partition, offset)| (partition, offset.unsigned_abs())).collect())
+        Ok(begin.await?.get(&partition).map_or(offset, |offset| offset.unsigned_abs()))
     }
 
     /// Reads on from `offset`: nothing that was fetched before is received after this.
