@@ -1,26 +1,19 @@
 //! A room shows each joining and leaving once, however late its event comes again.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use chat_engine::log::{kafka::client_config, partition_of};
-use rdkafka::{
-    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
-    client::DefaultClientContext,
-    message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
-    util::Timeout,
-};
+use chat_engine::log::kafka::client_config;
+use rdkafka::producer::FutureProducer;
 use shared::{
-    RoomId,
     event::{Envelope, LeaveReason, MeetupEvent},
-    names::Topics,
     testing,
 };
 use sqlx::{Postgres, Transaction};
 
 use crate::{
     client::PATIENCE,
-    history::{plain_node, post, stop},
+    history::{partition, plain_node, post, stop},
+    outage::{Producer, ago},
     world::{Backing, Person, World, meetup, on_both_backends, with_world_as},
 };
 
@@ -28,8 +21,6 @@ on_both_backends!(
     an_event_that_a_room_has_shown_long_ago_is_not_shown_again,
     quick_changes_of_one_membership_are_all_shown
 );
-
-const PARTITIONS: u16 = 2;
 
 /// Longer than any reader of the log remembers.
 const LONG_AGO: Duration = Duration::from_mins(11);
@@ -120,11 +111,10 @@ async fn quick_changes_of_one_membership_are_all_shown(world: &World) {
 
 /// Two rooms in different partitions of the chat log.
 async fn apart(world: &World, person: &Person) -> (i64, i64) {
-    let number = |room: i64| partition_of(RoomId::try_from(room).unwrap(), PARTITIONS);
     let first = world.room(&[person]).await;
     loop {
         let second = world.room(&[person]).await;
-        if number(second) != number(first) {
+        if partition(second) != partition(first) {
             return (first, second);
         }
     }
@@ -134,42 +124,11 @@ async fn apart(world: &World, person: &Person) -> (i64, i64) {
 async fn hold_back(world: &World, room: i64) -> Transaction<'static, Postgres> {
     let mut transaction = world.pool.begin().await.unwrap();
     sqlx::query("select from log_progress where epoch = 1 and partition = $1 for update")
-        .bind(i32::from(partition_of(RoomId::try_from(room).unwrap(), PARTITIONS)))
+        .bind(partition(room))
         .execute(&mut *transaction)
         .await
         .unwrap();
     transaction
-}
-
-/// What is appended to the chat log from now on has the time that its sender says.
-async fn let_senders_say_the_time(world: &World, producer: &FutureProducer) {
-    let topic = Topics::new(world.prefix()).chat_log(1);
-    let admin: AdminClient<DefaultClientContext> =
-        client_config(&testing::server("MOYIZA_TEST_KAFKA_BROKERS")).create().unwrap();
-    let setting =
-        AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("message.timestamp.type", "CreateTime");
-    admin.alter_configs(&[setting], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
-    for partition in 0..PARTITIONS {
-        let taken_up = async {
-            // What every reader leaves out. Brokers do not tell when they have taken up a setting.
-            let probe = || FutureRecord::<(), _>::to(&topic).payload("is this topic closed?").timestamp(1);
-            while producer
-                .send(probe().partition(partition.into()), Timeout::After(PATIENCE))
-                .await
-                .unwrap()
-                .timestamp
-                .to_millis()
-                != Some(1)
-            {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, taken_up).await.expect("the brokers take up a setting");
-    }
-}
-
-fn ms_since_1970(time: SystemTime) -> i64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
 }
 
 #[tokio::test]
@@ -178,30 +137,20 @@ async fn an_event_waits_for_a_cluster_to_have_made_rows_of_what_it_may_repeat() 
         let (anna, bo, cy) = (world.person().await, world.person().await, world.person().await);
         let (room, other) = apart(world, &anna).await;
         let node = plain_node(world).await;
-        let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
-        let producer: FutureProducer = client_config(&brokers).set("linger.ms", "0").create().unwrap();
-        let_senders_say_the_time(world, &producer).await;
+        let producer = Producer::start(world).await;
         let held = hold_back(world, room).await;
         // What a node appended that was killed before it could commit the event.
-        let (topic, key) = (Topics::new(world.prefix()).chat_log(1), room.to_string());
         let (user, body) = (bo.id.to_string(), body("joined", &bo, 10));
         let headers = [("kind", "1"), ("user", &*user), ("client-id", "event-10")];
-        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(*value) })
-        });
-        let record = FutureRecord::to(&topic).key(&key).payload(&body).headers(headers);
-        let record = record
-            .partition(partition_of(RoomId::try_from(room).unwrap(), PARTITIONS).into())
-            .timestamp(ms_since_1970(SystemTime::now() - LONG_AGO));
-        producer.send(record, Timeout::After(PATIENCE)).await.unwrap();
-        world.deliver_by(&producer, joined(room, &bo, 10)).await;
+        producer.append(room, &headers, &body, ago(LONG_AGO)).await;
+        producer.deliver(joined(room, &bo, 10)).await;
         // By the time that these are rows the event has come, too.
         for _ in 0..3 {
             let seqs = post(&node, other, &anna, 5).await;
             world.rows_up_to(other, *seqs.last().unwrap()).await;
         }
         held.rollback().await.unwrap();
-        world.deliver_by(&producer, joined(room, &cy, 11)).await;
+        producer.deliver(joined(room, &cy, 11)).await;
         assert_eq!(shown(world, room, &cy, 1).await, [1]);
         assert_eq!(shown(world, room, &bo, 1).await, [1], "shown twice");
         stop(node).await;

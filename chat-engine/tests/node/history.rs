@@ -38,10 +38,10 @@ use crate::{
     world::{Backing, Person, World, metric, metric_becomes, with_world_as},
 };
 
-const EPOCH: Epoch = Epoch { number: 1, partitions: 2 };
+pub(crate) const EPOCH: Epoch = Epoch { number: 1, partitions: 2 };
 
 /// Starts a node of the test's own.
-async fn node(world: &World, arguments: &[&str], database_url: &str, redis_url: &str) -> Running {
+pub(crate) async fn node(world: &World, arguments: &[&str], database_url: &str, redis_url: &str) -> Running {
     let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
     let pool = database::connect(database_url, 8).await.unwrap();
     let settings = settings(world.prefix(), arguments.iter().copied());
@@ -61,7 +61,7 @@ fn room_id(room: i64) -> RoomId {
     room.try_into().unwrap()
 }
 
-fn partition(room: i64) -> i32 {
+pub(crate) fn partition(room: i64) -> i32 {
     partition_of(room_id(room), EPOCH.partitions).into()
 }
 
@@ -126,7 +126,7 @@ pub(crate) async fn post(node: &Running, room: i64, sender: &Person, count: usiz
 }
 
 /// Waits until exactly these are the room's rows.
-async fn expect_rows(world: &World, room: i64, expected: &BTreeSet<i64>) {
+pub(crate) async fn expect_rows(world: &World, room: i64, expected: &BTreeSet<i64>) {
     let rows = world.rows_up_to(room, *expected.last().unwrap()).await;
     let seqs: Vec<_> = rows.iter().map(|(seq, _)| *seq).collect();
     assert_eq!(seqs, expected.iter().copied().collect::<Vec<_>>());

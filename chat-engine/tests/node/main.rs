@@ -18,6 +18,7 @@ mod history;
 mod limits;
 mod load;
 mod membership;
+mod outage;
 mod pages;
 mod peer;
 #[path = "../harness/people.rs"]
