@@ -6,6 +6,7 @@ import './style/shell.css';
 import './style/forms.css';
 import './style/meetups.css';
 import './style/chat.css';
+import './style/message.css';
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');
