@@ -12,11 +12,14 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 use shared::{MeetupId, UserId};
+use sqlx::PgPool;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use category::Category;
+
+use crate::problem::Problem;
 
 /// Regular, or on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
@@ -95,6 +98,15 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(remove::remove);
 }
 
-fn no_such_meetup() -> crate::problem::Problem {
-    crate::problem::Problem::not_found("there is no such meetup")
+/// Whose the meetup is, if there is such a one.
+async fn owner_of(database: &PgPool, meetup: MeetupId) -> Result<UserId, Problem> {
+    sqlx::query_scalar("select owner_id from meetups where id = $1 and deleted_at is null")
+        .bind(meetup)
+        .fetch_optional(database)
+        .await?
+        .ok_or_else(no_such_meetup)
+}
+
+fn no_such_meetup() -> Problem {
+    Problem::not_found("there is no such meetup")
 }

@@ -7,7 +7,7 @@ use shared::{
 };
 use sqlx::PgConnection;
 
-use super::no_such_meetup;
+use super::owner_of;
 use crate::{
     auth::access::User,
     problem::{Problem, ProblemDetails},
@@ -68,17 +68,11 @@ async fn bury(transaction: &mut PgConnection, meetup: MeetupId, user: UserId) ->
     .await
 }
 
+/// Why there was nothing for this person to leave.
 async fn refusal(state: &State, meetup: MeetupId, user: UserId) -> Result<Problem, Problem> {
-    let owner: Option<UserId> =
-        sqlx::query_scalar("select owner_id from meetups where id = $1 and deleted_at is null")
-            .bind(meetup)
-            .fetch_optional(&state.database)
-            .await?;
-    Ok(match owner {
-        None => no_such_meetup(),
-        Some(owner) if owner == user => {
-            Problem::conflict("owner-cannot-leave", "the owner hands the meetup over or closes it")
-        }
-        Some(_) => Problem::not_found("you are not a member of this meetup"),
+    Ok(if owner_of(&state.database, meetup).await? == user {
+        Problem::conflict("owner-cannot-leave", "the owner hands the meetup over or closes it")
+    } else {
+        Problem::not_found("you are not a member of this meetup")
     })
 }

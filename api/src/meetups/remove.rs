@@ -2,11 +2,11 @@
 
 use actix_web::{HttpResponse, delete, web};
 use shared::{
-    MeetupId, UserId,
+    MeetupId,
     event::{self, MeetupEvent},
 };
 
-use super::no_such_meetup;
+use super::owner_of;
 use crate::{
     auth::access::User,
     problem::{Problem, ProblemDetails},
@@ -41,7 +41,9 @@ pub(super) async fn remove(
     .await?;
     if deleted.rows_affected() == 0 {
         transaction.rollback().await?;
-        return Err(refusal(&state, *id).await?);
+        // Unless there is none at all.
+        owner_of(&state.database, *id).await?;
+        return Err(Problem::forbidden("not-owner", "only the owner deletes a meetup"));
     }
     sqlx::query("update chat_rooms set closed_at = now() where id = $1")
         .bind(*id)
@@ -50,16 +52,4 @@ pub(super) async fn remove(
     event::publish(&mut transaction, &MeetupEvent::MeetupDeleted { meetup: *id }).await?;
     transaction.commit().await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-async fn refusal(state: &State, meetup: MeetupId) -> Result<Problem, Problem> {
-    let owner: Option<UserId> =
-        sqlx::query_scalar("select owner_id from meetups where id = $1 and deleted_at is null")
-            .bind(meetup)
-            .fetch_optional(&state.database)
-            .await?;
-    Ok(match owner {
-        None => no_such_meetup(),
-        Some(_) => Problem::forbidden("not-owner", "only the owner deletes a meetup"),
-    })
 }
