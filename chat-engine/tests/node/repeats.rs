@@ -277,6 +277,52 @@ async fn a_topic_of_a_cluster_without_the_brokers_time_gets_it_and_keeps_the_res
     .await;
 }
 
+/// Whether it is a repeat stands in what such a node has not read yet: the row alone would say "message deleted".
+#[tokio::test]
+async fn a_node_that_is_catching_up_judges_no_change() {
+    with_world_as(Backing::Cluster, &[], async |world| {
+        let anna = world.person().await;
+        let room = world.room(&[&anna]).await;
+        // The more to read, the longer it catches up.
+        append_many(world, &anna, room, 20_000).await;
+        let mut a = world.connect(&anna).await;
+        let seq = a.post(room, "비밀").await;
+        let deletion = a.change_as("delete", room, seq, "", Some("d1")).await.unwrap();
+        world.rows_where(room, "kind = 4", 1).await;
+        world.restart_only().await;
+        loop {
+            let mut a = world.connect(&anna).await;
+            a.send(Command::Subscribe, &[("id", "errors"), ("destination", "/user/queue/errors")], "").await;
+            match a.change_as("delete", room, seq, "", Some("d1")).await {
+                Ok(repeated) => break assert_eq!(repeated, deletion),
+                Err(refused) => assert_eq!(refused, "try again"),
+            }
+        }
+    })
+    .await;
+}
+
+/// So many messages, past every node.
+async fn append_many(world: &World, sender: &Person, room: i64, count: usize) {
+    let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
+    let producer: FutureProducer = client_config(&brokers).create().unwrap();
+    let (topic, key, user) =
+        (Topics::new(world.prefix()).chat_log(1), room.to_string(), sender.id.to_string());
+    let body = format!(r#"{{"type":"message","sender":{user},"at":1,"content":"x"}}"#);
+    let partition = partition_of(room.try_into().unwrap(), 2).into();
+    let send = |_| {
+        let headers = [("kind", "0"), ("user", &*user)]
+            .into_iter()
+            .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
+        let record = FutureRecord::to(&topic).key(&key).payload(&body).headers(headers).partition(partition);
+        producer.send_result(record).map_err(|(error, _)| error).unwrap()
+    };
+    let deliveries: Vec<_> = (0..count).map(send).collect();
+    for delivery in deliveries {
+        delivery.await.unwrap().unwrap();
+    }
+}
+
 /// Appends what a node would append, past every node: its seq.
 pub(crate) async fn append(world: &World, sender: &Person, room: i64, id: &str, content: &str) -> i64 {
     let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");

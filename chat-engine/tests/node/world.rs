@@ -190,12 +190,17 @@ impl World {
     /// Stops every node and starts as many on the same data. They are ready: who asked a load balancer would not be sent
     /// to one that does not know yet what the last minutes' log says.
     pub(crate) async fn restart(&self) {
-        self.stop().await;
-        self.start().await;
+        self.restart_only().await;
         let addrs: Vec<_> = self.nodes.lock().iter().map(Running::addr).collect();
         for addr in addrs {
             tokio::time::timeout(PATIENCE, ready(addr)).await.expect("the node is ready");
         }
+    }
+
+    /// The same without waiting until they are ready.
+    pub(crate) async fn restart_only(&self) {
+        self.stop().await;
+        self.start().await;
     }
 
     async fn clean_up(&self) {

@@ -1,6 +1,6 @@
 //! What has to be true before a client's request is carried out, asked where it is known.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use shared::{RoomId, Seq, UserId};
 use stomp::ByteString;
@@ -73,6 +73,10 @@ impl Checks {
         // A repeat is answered with the first one's place, whatever has become of the message since.
         if client_id.as_deref().is_some_and(|id| self.engine.log.knows(room, self.user, id)) {
             return Ok(());
+        }
+        if !self.engine.caught_up.load(Ordering::Relaxed) {
+            // Whether it is a repeat, and what has become of the message, may stand in what this node has not read yet.
+            return Err(Refusal::TryAgain("this node is catching up with the log".into()));
         }
         let (reply, found) = oneshot::channel();
         self.engine.shards.send(room, Input::Find { room, seq, reply });
