@@ -133,7 +133,8 @@ fn write(page: &MessagePage) -> String {
 
 fn parse(query: &str) -> Result<(Place, u16), String> {
     let (mut place, mut limit) = (None, None);
-    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let at = |make: fn(Seq) -> Place| {
             let seq = value.parse().map_err(|_| format!("{name} is {value:?}: expected a seq"))?;
             Ok::<_, String>(make(seq))
@@ -189,6 +190,10 @@ mod tests {
             ("limit=0", "limit is \"0\": expected 1 to 200"),
             ("limit=201", "limit is \"201\""),
             ("before=1&after=2", "one of before, after and around"),
+            ("before", "before is \"\": expected a seq"),
+            ("limit=5&after=", "after is \"\": expected a seq"),
+            ("limit", "limit is \"\": expected 1 to 200"),
+            ("newest", "\"newest\" is not a parameter"),
             ("befor=1", "\"befor\" is not a parameter"),
         ] {
             let reason = parse(bad).unwrap_err();
