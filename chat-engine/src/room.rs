@@ -210,8 +210,8 @@ impl Room {
             return;
         }
         if change.version > replica.version + 1 {
-            // A change was lost on the way: count on as well as we can until a snapshot has come.
-            self.waiting_changes.push(change);
+            // A change was lost on the way: count on as well as we can until a snapshot has come. This one is in it, unless
+            // the authority has lost it.
             self.fetching = true;
             out.push(Output::FetchSnapshot);
             return;
@@ -227,19 +227,14 @@ impl Room {
         self.shift(change.user, from, to, now);
     }
 
-    /// The snapshot that was asked for.
+    /// The snapshot that was asked for last. It counts even if its version is lower than what this room has seen: the
+    /// authority has then lost its last changes, and numbers those to come from there.
     pub fn snapshot(&mut self, snapshot: Snapshot, now: Instant, out: &mut Vec<Output>) {
-        self.fetching = std::mem::take(&mut self.again);
-        if self.fetching {
-            out.push(Output::FetchSnapshot);
-        }
+        self.fetching = false;
         self.patience = None;
         if std::mem::take(&mut self.uncounted) {
             // Nobody may have listened when they entered.
             self.reassert(out);
-        }
-        if self.replica.as_ref().is_some_and(|replica| replica.version > snapshot.version) {
-            return;
         }
         let replica = Replica::new(snapshot);
         // Whoever is here counts from something older, or has no counts at all.
@@ -252,6 +247,14 @@ impl Room {
         self.replica = Some(replica);
         for change in std::mem::take(&mut self.waiting_changes) {
             self.change(change, now, out);
+            if self.fetching {
+                // The rest was made before that snapshot is, and is in it.
+                break;
+            }
+        }
+        if std::mem::take(&mut self.again) && !self.fetching {
+            self.fetching = true;
+            out.push(Output::FetchSnapshot);
         }
         self.admit(out);
     }

@@ -8,7 +8,7 @@ mod pages;
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Instant,
 };
 
@@ -41,7 +41,8 @@ pub struct Fetched {
 }
 
 enum FetchedContent {
-    Snapshot(Snapshot),
+    /// With what ends when the room that asked is closed.
+    Snapshot(Weak<()>, Snapshot),
     /// Rows below the memory, for those who arrive.
     Older(Hold, Result<Rows, Unavailable>),
     Page(pages::Asked, Hold, Result<(Option<Rows>, Option<Rows>), Unavailable>),
@@ -213,7 +214,9 @@ impl Worker {
 
     fn answer(&mut self, Fetched { room, content }: Fetched) {
         match content {
-            FetchedContent::Snapshot(snapshot) => {
+            // Between that room and the one that is open now its changes may have gone past this node.
+            FetchedContent::Snapshot(needed, _) if needed.strong_count() == 0 => {}
+            FetchedContent::Snapshot(_, snapshot) => {
                 self.with_room(room, |room, out| room.snapshot(snapshot, Instant::now(), out));
                 self.advance(room, None);
             }

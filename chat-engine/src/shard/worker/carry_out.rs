@@ -87,7 +87,7 @@ async fn fetch_snapshot(
     while needed.strong_count() > 0 {
         match reading.snapshot(room).await {
             Ok(snapshot) => {
-                let content = FetchedContent::Snapshot(snapshot);
+                let content = FetchedContent::Snapshot(needed, snapshot);
                 let _ = answers.send(Input::Answer(Fetched { room, content }));
                 return;
             }
