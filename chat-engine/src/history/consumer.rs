@@ -46,6 +46,7 @@ use self::{
     teller::{News, Teller},
     writer::{Outcome, Work, Writer},
 };
+use super::metrics::Metrics;
 use crate::{engine::Engine, log::epoch::Epoch, reading::Reading};
 
 /// Bodies of one batch, in bytes.
@@ -54,6 +55,9 @@ const BATCH_BYTES: usize = 8 << 20;
 const GATHERED: usize = 4;
 /// Messages that are taken at a time, before anything else is looked at.
 const AT_A_TIME: usize = 256;
+/// How long a node that stops may take to write what it has appended last. Another one, or its next start, does it
+/// otherwise.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Full batches that the reading state may not have been told of yet.
 const UNTOLD: usize = 4;
 
@@ -90,6 +94,8 @@ struct Consumer {
     told: HashMap<i32, u64>,
     stays: u64,
     writes: JoinSet<(i32, u64, Work, Outcome)>,
+    /// Whether this is the end: then nothing is gathered any more.
+    stop: watch::Receiver<bool>,
 }
 
 impl HistoryConsumer {
@@ -113,8 +119,10 @@ impl HistoryConsumer {
         })
     }
 
-    /// Consumes until `stop` changes.
+    /// Consumes until `stop` changes, and then up to where its partitions end by that time: nobody appends here any
+    /// more.
     pub(crate) async fn run(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+        let (group, metrics) = (self.group.clone(), engine.counters.history.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(lag::measure(self.group.clone(), engine.clone()));
         let consumer = Consumer {
@@ -139,13 +147,32 @@ impl HistoryConsumer {
             told: HashMap::new(),
             stays: 0,
             writes: JoinSet::new(),
+            stop: stop.clone(),
+        };
+        let finished = async {
+            let _ = stop.wait_for(|stop| *stop).await;
+            tokio::time::timeout(LAST_WORDS, written_up_to_now(&group, &metrics)).await
         };
         tokio::select! {
             // Cancel-safe: what is not written is read again by whoever comes next.
             () = consumer.run() => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+            finished = finished => if finished.is_err() {
+                tracing::warn!("the last records of this node are not history yet: another node writes them");
+            }
         }
     }
+}
+
+/// Waits until the records that this node's partitions have now are rows.
+async fn written_up_to_now(group: &Group, metrics: &Metrics) {
+    let mut ends = Vec::new();
+    for (partition, _) in metrics.lags() {
+        match group.watermarks(partition).await {
+            Ok((_, end)) => ends.push((partition, end)),
+            Err(error) => tracing::debug!(%error, partition, "its end is not known"),
+        }
+    }
+    metrics.reach(&ends).await;
 }
 
 impl Consumer {
@@ -189,6 +216,7 @@ impl Consumer {
                 // A partition in which nobody says anything has its place, and its lag told, all the same.
                 () = group.moved() => {}
                 () = is_due => {}
+                Ok(()) = self.stop.changed() => {}
             }
             self.rebalance();
             self.place_due();
@@ -214,10 +242,14 @@ impl Consumer {
         self.teller.waiting() >= UNTOLD.saturating_mul(self.batch)
     }
 
+    fn gather(&self) -> Duration {
+        if *self.stop.borrow() { Duration::ZERO } else { self.gather }
+    }
+
     /// When the next batch is to be written, or the next attempt to place a partition made.
     fn due(&self) -> Option<Instant> {
         let gathered = self.partitions.values().filter(|partition| partition.writing.is_none());
-        let batch = gathered.filter_map(|partition| Some(partition.batch.since? + self.gather)).min();
+        let batch = gathered.filter_map(|partition| Some(partition.batch.since? + self.gather())).min();
         batch.into_iter().chain(self.place_at()).min()
     }
 

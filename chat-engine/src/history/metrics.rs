@@ -6,6 +6,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// For the node's metrics.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Metrics {
     /// Records in batches that are not being written yet.
     pub(crate) gathered: AtomicU64,
     partitions: Mutex<BTreeMap<i32, Reach>>,
+    /// A partition has got further, or is not this node's any more.
+    moved: Notify,
 }
 
 /// How far a partition of this node has got.
@@ -34,6 +37,26 @@ impl Metrics {
         let mut partitions = self.partitions.lock();
         let reach = partitions.entry(partition).or_default();
         *reach = Reach { next, end: reach.end.max(next) };
+        drop(partitions);
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until each of these partitions has got to its offset, or is another node's.
+    pub(super) async fn reach(&self, ends: &[(i32, u64)]) {
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            // From before the look: what comes in between is not missed.
+            moved.as_mut().enable();
+            if self.has_reached(ends) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    fn has_reached(&self, ends: &[(i32, u64)]) -> bool {
+        let partitions = self.partitions.lock();
+        ends.iter().all(|(partition, end)| partitions.get(partition).is_none_or(|reach| reach.next >= *end))
     }
 
     /// The partition ends before `end`.
@@ -46,6 +69,7 @@ impl Metrics {
     /// It is another node's now.
     pub(super) fn lost(&self, partition: i32) {
         self.partitions.lock().remove(&partition);
+        self.moved.notify_waiters();
     }
 
     /// The partitions of this node, and how many records of each are no rows yet.

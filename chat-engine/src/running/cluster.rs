@@ -85,6 +85,8 @@ pub(super) struct Running {
     log: KafkaLog,
     tail: tail::Running,
     tasks: JoinSet<()>,
+    /// Ends the history's consumer, which writes what was appended until then.
+    last_words: watch::Sender<bool>,
     reading: JoinHandle<()>,
 }
 
@@ -97,7 +99,8 @@ impl Running {
         let Ground { pool, epoch, shards, log, tail, consumer, reading } = ground;
         let tail = tail.start(engine.clone())?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(consumer.run(engine.clone(), stop.clone()));
+        let (last_words, said) = watch::channel(false);
+        tasks.spawn(consumer.run(engine.clone(), said));
         let progress = watch_progress(pool.clone(), epoch, shards);
         tasks.spawn(async move {
             let mut stop = stop;
@@ -107,7 +110,7 @@ impl Running {
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         });
-        Ok(Self { pool, epoch, log, tail, tasks, reading })
+        Ok(Self { pool, epoch, log, tail, tasks, last_words, reading })
     }
 
     pub(super) async fn failed(&mut self) -> anyhow::Error {
@@ -124,10 +127,14 @@ impl Running {
         }
     }
 
-    /// Waits for what was sent, and leaves the group. The rest ends when Redis has been told of everybody who
+    /// Waits for what was sent, and a moment for it to become history, and leaves the group. No connection is left. The rest ends when Redis has been told of everybody who
     /// leaves now.
     pub(super) async fn stop(mut self) -> JoinHandle<()> {
+        let log = self.log.clone();
+        let _ = tokio::task::spawn_blocking(move || log.drain()).await;
+        let _ = self.last_words.send(true);
         while self.tasks.join_next().await.is_some() {}
+        // Of joinings and leavings, too.
         let (log, tail) = (self.log, self.tail);
         let blocking = tokio::task::spawn_blocking(move || {
             log.drain();

@@ -172,6 +172,45 @@ async fn every_record_is_one_row_while_nodes_of_a_cluster_come_and_go() {
 }
 
 #[tokio::test]
+async fn what_the_last_node_of_a_cluster_took_is_history_when_it_has_stopped() {
+    with_world_as(Backing::ProcessesOnly, &[], async |world: &World| {
+        let anna = world.person().await;
+        let room = world.room(&[&anna]).await;
+        let redis = testing::server("MOYIZA_TEST_REDIS_URL");
+        let node = node(world, &["--history-batch-ms", "5000"], world.database_url(), &redis).await;
+        // Of a partition that has found its place.
+        let rows = async || {
+            let rows = sqlx::query_scalar::<_, i64>("select count(*) from chat_messages where room_id = $1");
+            rows.bind(room).fetch_one(&world.pool).await.unwrap()
+        };
+        let first = post(&node, room, &anna, 1).await;
+        world.rows_up_to(room, *first.last().unwrap()).await;
+        post(&node, room, &anna, 20).await;
+        assert_eq!(rows().await, 1, "they gather");
+        stop(node).await;
+        assert_eq!(rows().await, 21);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_stops_although_nothing_can_be_history() {
+    with_world_as(Backing::ProcessesOnly, &[], async |world: &World| {
+        let anna = world.person().await;
+        let room = world.room(&[&anna]).await;
+        let node = plain_node(world).await;
+        let first = post(&node, room, &anna, 1).await;
+        world.rows_up_to(room, *first.last().unwrap()).await;
+        let mut hold = world.pool.begin().await.unwrap();
+        sqlx::query("select from log_progress for update").execute(&mut *hold).await.unwrap();
+        post(&node, room, &anna, 1).await;
+        stop(node).await;
+        hold.rollback().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_batch_that_somebody_else_of_the_cluster_wrote_is_left_out() {
     with_world_as(Backing::ProcessesOnly, &[], async |world: &World| {
         let anna = world.person().await;

@@ -15,11 +15,11 @@ use crate::history::Stretch;
 impl Consumer {
     /// Starts to write every batch that has gathered for long enough.
     pub(super) fn write_due(&mut self) {
-        let now = Instant::now();
+        let (now, gather) = (Instant::now(), self.gather());
         for (number, partition) in &mut self.partitions {
             let Some(since) = partition.batch.since else { continue };
             let is_full = partition.batch.len() >= self.batch || partition.batch.bytes >= BATCH_BYTES;
-            if partition.writing.is_some() || !(is_full || since + self.gather <= now) {
+            if partition.writing.is_some() || !(is_full || since + gather <= now) {
                 continue;
             }
             let Batch { records, poison, to, .. } = take(&mut partition.batch);
