@@ -304,6 +304,18 @@ async fn a_topic_made_anew_ends_a_node_that_only_reads() {
 }
 
 #[tokio::test]
+async fn a_deleted_topic_ends_a_node() {
+    with_world_as(Backing::ProcessesOnly, &[], async |world| {
+        let mut node = start(world, 2).await.unwrap();
+        lose_topic(world, false).await;
+        let error = tokio::time::timeout(PATIENCE, node.finished()).await.expect("the node ends");
+        assert!(format!("{error:#}").contains("moyiza log bump-epoch"), "{error:#}");
+        node.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn seq_goes_on_after_the_topic_was_deleted() {
     with_world_as(Backing::ProcessesOnly, &[], async |world| {
         let anna = world.person().await;

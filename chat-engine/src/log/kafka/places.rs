@@ -25,6 +25,8 @@ pub(crate) fn reader(brokers: &str, topics: &Topics, group: &str) -> KafkaResult
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")
         .set("fetch.error.backoff.ms", "100")
+        // What was deleted is said to be unknown after as long; whether it is, is then looked up.
+        .set("topic.metadata.propagation.max.ms", "5000")
         .create()
 }
 
@@ -166,6 +168,18 @@ pub(crate) fn is_gone(error: &KafkaError) -> bool {
             RDKafkaErrorCode::AutoOffsetReset
                 | RDKafkaErrorCode::OffsetOutOfRange
                 | RDKafkaErrorCode::LogTruncation
+        )
+    )
+}
+
+/// Whether a broker does not know what is read: while leadership moves, and when it was deleted.
+pub(crate) fn is_unknown(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
         )
     )
 }

@@ -18,6 +18,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
     message::BorrowedMessage,
 };
 use shared::{
@@ -28,7 +29,7 @@ use tokio::sync::oneshot;
 
 use super::{
     KafkaLog, codec,
-    places::{is_gone, lead, offsets_at, places, reader, watermarks},
+    places::{is_gone, is_unknown, lead, offsets_at, places, reader, watermarks},
     topics::PATIENCE,
     window::Window,
 };
@@ -44,6 +45,10 @@ use crate::{
 
 /// How often the thread looks whether it is to stop.
 const POLL: Duration = Duration::from_millis(100);
+/// How long brokers may say that they do not know the topic before it is looked up. They say so while leadership moves.
+const UNKNOWN: Duration = Duration::from_secs(5);
+/// Between two lines about what librdkafka cannot mend, of which it tells again and again.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 /// A consumer in its place, before it is running.
 pub(crate) struct Tail {
@@ -55,6 +60,15 @@ pub(crate) struct Tail {
     from: Vec<u64>,
     /// Where each partition that was not at its end when the node started is to get to.
     behind: HashMap<(Topic, i32), i64>,
+    trouble: Trouble,
+}
+
+/// What brokers complain of.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Since when they do not know the topic.
+    unknown_since: Option<Instant>,
+    told_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,7 +132,8 @@ impl Tail {
         place_events(&consumer, &event_topic, deadline, &mut assignment, &mut behind)?;
         consumer.assign(&assignment)?;
         let from = from.into_iter().map(|(_, offset)| offset.unsigned_abs()).collect();
-        Ok(Self { consumer, chat_topic, epoch, window, from, behind })
+        let trouble = Trouble::default();
+        Ok(Self { consumer, chat_topic, epoch, window, from, behind, trouble })
     }
 
     /// Where each partition of the log is handed on from.
@@ -151,7 +166,7 @@ impl Tail {
     /// Takes one message, if there is one soon.
     fn step(&mut self, engine: &Engine) -> Result<()> {
         let message = match self.consumer.poll(POLL) {
-            None => return Ok(()),
+            None => return self.look_for_topic(),
             Some(Ok(message)) => message,
             Some(Err(error)) if is_gone(&error) => {
                 return Err(anyhow!(error).context(format!(
@@ -160,10 +175,9 @@ impl Tail {
                     self.chat_topic
                 )));
             }
-            // librdkafka goes on by itself; what it cannot mend it says again and again.
             Some(Err(error)) => {
-                tracing::warn!(%error, "reading the log");
-                return Ok(());
+                self.trouble.note(&error);
+                return self.look_for_topic();
             }
         };
         let topic = if message.topic() == self.chat_topic { Topic::Chat } else { Topic::Events };
@@ -178,6 +192,23 @@ impl Tail {
             self.note_caught_up(engine);
         }
         Ok(())
+    }
+
+    /// Fails if the log's topic was deleted: brokers have not known it for some time, and it is none of those they have.
+    fn look_for_topic(&mut self) -> Result<()> {
+        if self.trouble.unknown_since.is_none_or(|since| since.elapsed() < UNKNOWN) {
+            return Ok(());
+        }
+        // Of all topics: asked for one that is not there, some brokers answer with its name and an error.
+        let Ok(metadata) = self.consumer.fetch_metadata(None, UNKNOWN) else { return Ok(()) };
+        if metadata.topics().iter().any(|topic| topic.name() == self.chat_topic) {
+            self.trouble.unknown_since = None;
+            return Ok(());
+        }
+        bail!(
+            "{} is not there any more: it was deleted. Stop every node and run `moyiza log bump-epoch`",
+            self.chat_topic
+        )
     }
 
     fn note_caught_up(&self, engine: &Engine) {
@@ -208,6 +239,19 @@ impl Tail {
         }
         passed.answer();
         Ok(())
+    }
+}
+
+impl Trouble {
+    /// librdkafka goes on by itself.
+    fn note(&mut self, error: &KafkaError) {
+        if is_unknown(error) {
+            self.unknown_since.get_or_insert_with(Instant::now);
+        }
+        if self.told_at.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+            self.told_at = Some(Instant::now());
+            tracing::warn!(%error, "reading the log");
+        }
     }
 }
 
