@@ -15,6 +15,7 @@ use crate::{
     history,
     log::Log,
     membership::Memberships,
+    server::Readers,
     shard::Shards,
     timing::Timing,
     topics::Topics,
@@ -38,6 +39,7 @@ pub(crate) struct Engine {
     pub(crate) topics: Topics,
     pub(crate) log: Log,
     pub(crate) counters: Counters,
+    pub(crate) readers: Readers,
     pub(crate) timing: Arc<Timing>,
     /// Whether the node has read the log up to where it was when the node started.
     pub(crate) caught_up: AtomicBool,

@@ -189,6 +189,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
             topics: Topics::new(local_topics.clone(), remote_topics),
             log,
             counters: Counters::default(),
+            readers: server::Readers::default(),
             caught_up: AtomicBool::new(caught_up),
         })
     };

@@ -2,6 +2,8 @@
 
 mod rooms;
 
+pub(crate) use rooms::Readers;
+
 use std::{
     convert::Infallible,
     sync::{Arc, atomic::Ordering},

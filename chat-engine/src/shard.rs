@@ -284,12 +284,14 @@ impl Receivers {
         mut tuning: Tuning,
     ) -> Vec<JoinHandle<()>> {
         tuning.tail_bytes /= shards.0.handles.len().max(1);
+        let turns = reader::Turns::default();
         let start = |(handle, (inputs, records)): (&Handle, _)| {
             let reader = reader::Reader {
                 pool: pool.clone(),
                 epoch,
                 log: shards.0.log.clone(),
                 reads: shards.0.reads.clone(),
+                turns: turns.clone(),
             };
             let deps = worker::Deps {
                 reader,

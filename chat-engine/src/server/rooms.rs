@@ -6,13 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use dashmap::DashMap;
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     header::{self, HeaderValue},
 };
-use shared::{RoomId, Seq};
+use shared::{RoomId, Seq, UserId};
 use tokio::sync::oneshot;
 
 use super::{Reply, is_allowed_origin};
@@ -25,6 +26,41 @@ use crate::{
 
 /// How long a browser remembers what the preflight said, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
+
+/// Pages that one person may be waiting for at the same time.
+const PAGES_AT_ONCE: usize = 4;
+/// When who asked for more may ask again, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// The pages that people are waiting for.
+#[derive(Debug, Default)]
+pub(crate) struct Readers(DashMap<UserId, usize>);
+
+/// One of them, until it is dropped.
+struct Seat<'a> {
+    readers: &'a Readers,
+    user: UserId,
+}
+
+impl Readers {
+    fn sit(&self, user: UserId) -> Option<Seat<'_>> {
+        let mut pages = self.0.entry(user).or_default();
+        if *pages >= PAGES_AT_ONCE {
+            return None;
+        }
+        *pages += 1;
+        Some(Seat { readers: self, user })
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.readers.0.remove_if_mut(&self.user, |_, pages| {
+            *pages -= 1;
+            *pages == 0
+        });
+    }
+}
 
 /// What is refused, and why.
 type Refused = (StatusCode, String);
@@ -48,6 +84,9 @@ pub(super) async fn respond(engine: Arc<Engine>, room: RoomId, request: Request<
                 Ok(page) => json(StatusCode::OK, &page),
                 Err((status, reason)) => {
                     let mut response = json(status, &serde_json::json!({ "error": reason }).to_string());
+                    if status == StatusCode::TOO_MANY_REQUESTS {
+                        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+                    }
                     if status == StatusCode::UNAUTHORIZED {
                         // RFC 9110 §11.6.1: it names the scheme.
                         let scheme = HeaderValue::from_static("Bearer");
@@ -95,6 +134,10 @@ async fn page(engine: &Engine, room: RoomId, token: Option<&str>, query: &str) -
         (StatusCode::UNAUTHORIZED, reason)
     })?;
     let (place, limit) = parse(query).map_err(|reason| (StatusCode::BAD_REQUEST, reason))?;
+    let Some(_seat) = engine.readers.sit(claims.sub) else {
+        let reason = format!("{PAGES_AT_ONCE} pages at once are allowed: wait for one");
+        return Err((StatusCode::TOO_MANY_REQUESTS, reason));
+    };
     match engine.memberships.check(room, claims.sub).await {
         Ok(true) => {}
         Ok(false) => {

@@ -9,8 +9,10 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use shared::{RoomId, Seq};
 use sqlx::PgPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     history::{self, Found, Span},
@@ -20,6 +22,12 @@ use crate::{
 
 /// How long a reading may take. Whoever waits for it is told to try again.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Readings of the database at the same time: half of a node's connections to it, the others are for who writes, enters
+/// and joins.
+const AT_ONCE: usize = 4;
+/// Readings that may be under way or wait for their turn: about what the database answers within the patience. More are
+/// refused at once.
+const MOST: usize = 4_096;
 
 /// Older records cannot be read at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +43,20 @@ pub(super) struct Reader {
     pub(super) log: Arc<OnceLock<Log>>,
     /// Pages read since the node started.
     pub(super) reads: Arc<AtomicU64>,
+    pub(super) turns: Turns,
+}
+
+/// Who may read, of all shards together.
+#[derive(Clone)]
+pub(super) struct Turns {
+    database: Arc<Semaphore>,
+    all: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { database: Arc::new(Semaphore::new(AT_ONCE)), all: Arc::new(Semaphore::new(MOST)) }
+    }
 }
 
 /// What a reading found.
@@ -60,7 +82,7 @@ impl Reader {
     ) -> Result<Rows, Unavailable> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let reader = self.clone();
-        within(async move { reader.read(room, span, limit, changes, floor).await }).await
+        self.within(async move { reader.read(room, span, limit, changes, floor).await }).await
     }
 
     async fn read(
@@ -72,7 +94,9 @@ impl Reader {
         floor: Seq,
     ) -> anyhow::Result<Rows> {
         let partition = partition_of(room, self.epoch.partitions);
+        let turn = self.turn().await?;
         let page = history::page(&self.pool, self.epoch, partition, room, span, limit, changes).await?;
+        drop(turn);
         let (mut records, memory) = (page.records, next(floor));
         let all_wanted = records.last().is_none_or(|last| last.seq < memory);
         let mut more = records.len() >= usize::from(limit) && all_wanted;
@@ -94,10 +118,12 @@ impl Reader {
         let reader = self.clone();
         let find = async move {
             let Self { pool, epoch, .. } = &reader;
+            let turn = reader.turn().await?;
             if let Some(found) = history::find(pool, room, seq).await? {
                 return Ok(Some(found));
             }
             let stored = history::next_offset(pool, *epoch, partition_of(room, epoch.partitions)).await?;
+            drop(turn);
             if seq < epoch.seq(stored) || seq.epoch() != epoch.number {
                 return Ok(None);
             }
@@ -105,7 +131,44 @@ impl Reader {
             let found = found.filter(|record| record.draft.kind == crate::record::RecordKind::Message);
             Ok(found.map(|record| Found { record: (*record).clone(), deleted: false }))
         };
-        within(find).await
+        self.within(find).await
+    }
+
+    /// Waits so long for a reading. It goes on all the same: a query that is dropped half-way leaves its connection with an
+    /// answer that the next query would take for its own. It keeps its turn for so long.
+    async fn within<T: Send + 'static>(
+        &self,
+        reading: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let Ok(place) = self.turns.all.clone().try_acquire_owned() else {
+            tracing::warn!("too many wait for history");
+            return Err(Unavailable);
+        };
+        let reading = async move {
+            let _place = place;
+            reading.await
+        };
+        match tokio::time::timeout(PATIENCE, tokio::spawn(reading)).await {
+            Ok(Ok(Ok(read))) => Ok(read),
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(%error, "history cannot be read");
+                Err(Unavailable)
+            }
+            Ok(Err(panic)) => {
+                tracing::error!(%panic, "reading history failed");
+                Err(Unavailable)
+            }
+            Err(_) => {
+                tracing::warn!("history is not read in time");
+                Err(Unavailable)
+            }
+        }
+    }
+
+    /// Waits for a turn at the database, for as long as somebody waits for this reading.
+    async fn turn(&self) -> anyhow::Result<OwnedSemaphorePermit> {
+        let turn = self.turns.database.clone().acquire_owned();
+        Ok(tokio::time::timeout(PATIENCE, turn).await.context("others are before it")??)
     }
 
     /// Records that neither the database nor the memory has.
@@ -114,28 +177,6 @@ impl Reader {
             Some(log) => Ok(log.stretch(room, from, to).await?),
             // Everything that was appended is a row.
             None => Ok(Vec::new()),
-        }
-    }
-}
-
-/// Waits so long for a reading. It goes on all the same: a query that is dropped half-way leaves its connection with an
-/// answer that the next query would take for its own. Readings under way are as many as the pool has connections.
-async fn within<T: Send + 'static>(
-    reading: impl Future<Output = anyhow::Result<T>> + Send + 'static,
-) -> Result<T, Unavailable> {
-    match tokio::time::timeout(PATIENCE, tokio::spawn(reading)).await {
-        Ok(Ok(Ok(read))) => Ok(read),
-        Ok(Ok(Err(error))) => {
-            tracing::warn!(%error, "history cannot be read");
-            Err(Unavailable)
-        }
-        Ok(Err(panic)) => {
-            tracing::error!(%panic, "reading history failed");
-            Err(Unavailable)
-        }
-        Err(_) => {
-            tracing::warn!("history is not read in time");
-            Err(Unavailable)
         }
     }
 }

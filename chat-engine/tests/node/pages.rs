@@ -186,17 +186,19 @@ async fn a_page_that_would_have_a_gap_is_refused() {
 }
 
 impl World {
-    /// Waits until so many statements wait for `chat_messages`: nobody announces it.
+    /// How many statements wait for `chat_messages`.
+    async fn waiting(&self) -> i64 {
+        let waiting = sqlx::query_scalar(
+            "select count(*) from pg_locks where not granted and relation = 'chat_messages'::regclass \
+             and database = (select oid from pg_database where datname = current_database())",
+        );
+        waiting.fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Waits until there are so many: nobody announces it.
     async fn readers_wait(&self, count: i64) {
-        let waiting = || {
-            sqlx::query_scalar::<_, i64>(
-                "select count(*) from pg_locks where not granted and relation = 'chat_messages'::regclass \
-                 and database = (select oid from pg_database where datname = current_database())",
-            )
-            .fetch_one(&self.pool)
-        };
         let reached = async {
-            while waiting().await.unwrap() < count {
+            while self.waiting().await < count {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -283,6 +285,59 @@ async fn without_the_database_a_page_is_refused_and_the_connection_lives_on(worl
     assert_eq!(world.messages(&anna, room, "").await, (sent.to_vec(), false, false));
 }
 
+async fn readers_leave_the_database_to_others(world: &World) {
+    let (anna, bo) = (world.person().await, world.person().await);
+    let (room, other) = (world.room(&[&anna]).await, world.room(&[&bo]).await);
+    let mut a = world.connect_to(&anna, room).await;
+    let sent = a.post(room, "하나").await;
+    world.rows(room, 1).await;
+    world.restart().await;
+    let mut readers = Vec::new();
+    for _ in 0..12 {
+        readers.push(world.connect_to(&anna, room).await);
+    }
+    let mut hold = world.pool.begin().await.unwrap();
+    sqlx::query("lock table chat_messages in access exclusive mode").execute(&mut *hold).await.unwrap();
+    let destination = format!("/app/history/{room}");
+    for reader in &mut readers {
+        reader.send(Command::Send, &[("destination", &destination), ("receipt", "p")], "").await;
+    }
+    world.readers_wait(4).await;
+    // Who comes is asked about in the database.
+    world.connect_to(&bo, other).await;
+    assert_eq!(world.waiting().await, 4);
+    hold.rollback().await.unwrap();
+    for reader in &mut readers {
+        reader.expect_receipt("p").await;
+    }
+    assert_eq!(world.messages(&anna, room, "").await, (vec![sent], false, false));
+}
+
+async fn one_person_waits_for_so_many_pages_at_once(world: &World) {
+    let anna = world.person().await;
+    let room = world.room(&[&anna]).await;
+    let mut a = world.connect_to(&anna, room).await;
+    let sent = a.post(room, "하나").await;
+    world.rows(room, 1).await;
+    world.restart().await;
+    assert_eq!(world.messages(&anna, room, "").await, (vec![sent], false, false));
+    let mut hold = world.pool.begin().await.unwrap();
+    sqlx::query("lock table chat_messages in access exclusive mode").execute(&mut *hold).await.unwrap();
+    let bearer = format!("Authorization: Bearer {}\r\n", anna.token);
+    let path = format!("GET /rooms/{room}/messages");
+    let ask = || world.request(&anna, &path, &bearer);
+    let one_too_many = async {
+        world.readers_wait(4).await;
+        let response = ask().await;
+        hold.rollback().await.unwrap();
+        response
+    };
+    let (a, b, c, d, refused) = tokio::join!(ask(), ask(), ask(), ask(), one_too_many);
+    assert_eq!([a.status, b.status, c.status, d.status, refused.status], [200, 200, 200, 200, 429]);
+    assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+    assert_eq!(world.messages(&anna, room, "").await, (vec![sent], false, false));
+}
+
 async fn a_subscription_that_ends_before_it_began_has_its_receipt(world: &World) {
     let anna = world.person().await;
     let room = world.room(&[&anna]).await;
@@ -307,6 +362,8 @@ crate::world::on_both_backends!(
     a_subscription_that_ends_before_it_began_has_its_receipt,
     pages_are_the_same_by_stomp_and_http_from_memory_and_from_rows,
     http_says_what_is_wrong,
+    readers_leave_the_database_to_others,
+    one_person_waits_for_so_many_pages_at_once,
     pages_of_other_origins_may_ask_if_they_are_configured,
     without_the_database_a_page_is_refused_and_the_connection_lives_on,
 );
