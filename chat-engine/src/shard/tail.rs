@@ -31,6 +31,9 @@ const OVERHEAD: usize = size_of::<Record>() + 64;
 /// Places in the queue of read rooms that may be out of date, beside as many as there are rooms.
 const READ_SLACK: usize = 64;
 
+/// Deletions that are remembered when memory lets go of them: an edit that lost the race to one comes soon behind it.
+const GONE: usize = 10_000;
+
 /// What is kept for those who hold rooms may be this part of the budget, beside it.
 const HELD_SHARE: usize = 2;
 
@@ -48,6 +51,9 @@ pub(super) struct Tail {
     read: VecDeque<(u64, RoomId)>,
     /// Numbers what comes in: the older goes first.
     tickets: u64,
+    /// Messages whose deletion is in memory no more, the latest ones, and the order in which they go.
+    gone: HashSet<(RoomId, Seq)>,
+    gone_order: VecDeque<(RoomId, Seq)>,
     /// Rooms that are held.
     held: HashSet<RoomId>,
     bytes: usize,
@@ -91,6 +97,8 @@ impl Tail {
             rooms: HashMap::new(),
             read: VecDeque::new(),
             tickets: 0,
+            gone: HashSet::new(),
+            gone_order: VecDeque::new(),
             held: HashSet::new(),
             bytes: 0,
             kept: 0,
@@ -117,7 +125,10 @@ impl Tail {
         }
         let ticket = self.ticket();
         self.rooms.entry(room).or_default();
-        let shown = self.with(room, |tail| tail.push(record)).unwrap_or(true);
+        let is_late = record.draft.kind == RecordKind::Edited
+            && record.draft.target.is_some_and(|target| self.gone.contains(&(room, target)));
+        let push = |tail: &mut RoomTail| if is_late { tail.push_void(record) } else { tail.push(record) };
+        let shown = self.with(room, push).unwrap_or(true);
         self.partitions[at].order.push_back((ticket, room, record.seq));
         self.trim();
         shown
@@ -287,11 +298,22 @@ impl Tail {
     fn drop_oldest(&mut self, at: usize) {
         let Some((_, room, seq)) = self.partitions[at].order.pop_front() else { return };
         self.partitions[at].floor = seq;
+        let deleted = self.rooms.get(&room).and_then(|tail| tail.deleted_by(seq));
         self.with(room, |tail| match tail.low {
             None => tail.drop_up_to(seq),
             // What is held, or stands behind what was read, leaves with that.
             Some(_) => tail.outlast(seq),
         });
+        if let Some(target) = deleted
+            && self.gone.insert((room, target))
+        {
+            self.gone_order.push_back((room, target));
+            if self.gone_order.len() > GONE
+                && let Some(oldest) = self.gone_order.pop_front()
+            {
+                self.gone.remove(&oldest);
+            }
+        }
     }
 
     fn drop_read(&mut self) {

@@ -114,6 +114,20 @@ impl RoomTail {
         true
     }
 
+    /// Takes an edit that says nothing.
+    pub(super) fn push_void(&mut self, record: &Arc<Record>) -> bool {
+        self.bytes += size(record);
+        self.records.push_back(record.clone());
+        self.silence(record.seq);
+        false
+    }
+
+    /// The message that the record at `seq` deletes, if it is a deletion.
+    pub(super) fn deleted_by(&self, seq: Seq) -> Option<Seq> {
+        let record = self.find(seq)?;
+        record.draft.target.filter(|_| record.draft.kind == RecordKind::Deleted)
+    }
+
     fn silence(&mut self, seq: Seq) {
         let Some(record) = self.find(seq) else { return };
         let draft = Draft { body: Bytes::new(), ..record.draft.clone() };

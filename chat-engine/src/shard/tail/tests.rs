@@ -207,3 +207,14 @@ fn edits_of_what_is_held_are_counted_as_held() {
     tail.release(hold);
     assert_eq!(tail.kept, 0);
 }
+
+#[test]
+fn an_edit_behind_a_deletion_that_memory_let_go_of_says_nothing() {
+    let mut tail = tail(3);
+    assert!(tail.push(&record(1)) && tail.push(&delete(2, 1)));
+    (3..=9).for_each(|seq| assert!(tail.push(&record(seq))));
+    assert!(tail.find(room(), place(2)).is_none());
+    assert!(!tail.push(&edit(10, 1, "secret")));
+    assert!(!missed(&tail, 9).contains(&10));
+    assert!(tail.push(&edit(11, 9, "of another")));
+}
