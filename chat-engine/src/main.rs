@@ -1,6 +1,8 @@
 //! `chat-engine`: one node of a cluster.
 
-use anyhow::{Context, Result};
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result, bail};
 use chat_engine::{Backend, Settings, start};
 use clap::Parser;
 use shared::{
@@ -8,6 +10,10 @@ use shared::{
     database, limits, telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the node may take to leave: less than the half minute that Kubernetes gives it. What it cannot say to a server
+/// that is away is nothing that anybody was promised: another node takes its readers over from where they came.
+const DRAIN: Duration = Duration::from_secs(25);
 
 /// One node of the chat engine, on PostgreSQL, Kafka and Redis. (`moyiza` runs everything in one process.)
 ///
@@ -23,15 +29,16 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> std::process::ExitCode {
+async fn main() -> ExitCode {
     let Arguments { common, engine } = config::parse_or_exit();
     telemetry::init(&common.log, common.log_format);
     limits::raise_open_files();
     match run(Settings { engine, common }).await {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            std::process::ExitCode::FAILURE
+            // At once: threads that wait for a server that is away would be waited for.
+            std::process::exit(1)
         }
     }
 }
@@ -48,12 +55,24 @@ async fn run(settings: Settings) -> Result<()> {
     let mut running = start(settings, database, backend).await?;
     // For whoever asked for port 0.
     println!("chat-engine is listening on {}", running.addr());
-    tokio::select! {
+    let failure = tokio::select! {
         // Each ends the node: none of them is ever awaited again.
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        error = running.finished() => return Err(error),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        error = running.finished() => Some(error),
+    };
+    if let Some(error) = &failure {
+        tracing::error!(cause = format!("{error:#}"), "stopping");
     }
-    running.stop().await;
-    Ok(())
+    let drained = tokio::select! {
+        // The node is over, whichever is first.
+        drained = tokio::time::timeout(DRAIN, running.stop()) => drained.is_ok(),
+        _ = interrupt.recv() => false,
+        _ = terminate.recv() => false,
+    };
+    match failure {
+        Some(error) => Err(error),
+        None if drained => Ok(()),
+        None => bail!("stopped before everything was drained"),
+    }
 }

@@ -127,8 +127,8 @@ impl Running {
         }
     }
 
-    /// Waits for what was sent, and a moment for it to become history, and leaves the group. No connection is left. The rest ends when Redis has been told of everybody who
-    /// leaves now.
+    /// Waits for what was sent, and a moment for it to become history, and leaves the group. No connection is left. The
+    /// rest ends when Redis has been told of everybody who leaves now.
     pub(super) async fn stop(mut self) -> JoinHandle<()> {
         let log = self.log.clone();
         let _ = tokio::task::spawn_blocking(move || log.drain()).await;

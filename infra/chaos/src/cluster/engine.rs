@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How long an engine may take to end by SIGTERM.
-const GRACE: Duration = Duration::from_mins(1);
+const GRACE: Duration = Duration::from_secs(40);
 /// Between an engine's end and its next start.
 const RESTART_PAUSE: Duration = Duration::from_millis(300);
 
@@ -230,7 +230,7 @@ impl Engine {
         tokio::time::timeout(Duration::from_secs(5), exchange).await?
     }
 
-    /// Why it ended when nobody wanted it to, each time.
+    /// Why it ended when nobody wanted it to, or did not when somebody did, each time.
     pub fn ended_by_itself(&self) -> Vec<String> {
         self.ended_by_itself.lock().clone()
     }
@@ -273,7 +273,7 @@ impl Start {
                 _ = process.wait() => None,
             };
             match signal {
-                Some(signal) => end(&process, signal).await,
+                Some(signal) => self.end(&process, signal).await,
                 None => self.note_end(),
             }
             running.send_replace(None);
@@ -304,18 +304,22 @@ impl Start {
         self.journal.directory().join(format!("engine-{}.log", self.number + 1))
     }
 
+    async fn end(&self, process: &Child, signal: Signal) {
+        process.signal(signal);
+        if tokio::time::timeout(GRACE, process.wait()).await.is_err() {
+            self.note(format!("it did not end within {GRACE:?} of {signal:?}"));
+            process.kill().await;
+        }
+    }
+
     fn note_end(&self) {
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let reason = log.lines().rfind(|line| line.starts_with("error: ") || line.contains("panicked at"));
-        let reason = reason.unwrap_or("it does not say why").to_owned();
-        self.journal.note(&format!("engine {} ended by itself: {reason}", self.number + 1));
-        self.ended_by_itself.lock().push(reason);
+        self.note(reason.unwrap_or("it does not say why").to_owned());
     }
-}
 
-async fn end(process: &Child, signal: Signal) {
-    process.signal(signal);
-    if tokio::time::timeout(GRACE, process.wait()).await.is_err() {
-        process.kill().await;
+    fn note(&self, reason: String) {
+        self.journal.note(&format!("engine {} did not end as it was told to: {reason}", self.number + 1));
+        self.ended_by_itself.lock().push(reason);
     }
 }

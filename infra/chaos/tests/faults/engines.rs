@@ -1,6 +1,6 @@
 //! Engines join, leave, are killed and frozen.
 
-use chaos::wire::Ended;
+use chaos::{proxy::Mode, wire::Ended};
 
 use crate::ground::{Ground, SPARE};
 
@@ -35,6 +35,25 @@ pub(crate) async fn an_engine_that_leaves_sends_its_clients_elsewhere(ground: &G
     bo.follow(ground.cluster.engine(0)).await;
     leaves.start();
     leaves.ready().await;
+    ground.all_is_well(&talk, vec![bo, anna]).await;
+}
+
+pub(crate) async fn an_engine_cut_from_everything_ends_when_it_is_told_to(ground: &Ground) {
+    let talk = ground.talk(2).await;
+    let alone = ground.cluster.engine(1);
+    let mut anna = ground.chatter(&talk, 0, 0).await;
+    let mut bo = ground.chatter(&talk, 1, 1).await;
+    let before = bo.say("before").await.unwrap();
+    anna.sees(before).await;
+    alone.set_all(Mode::Cut);
+    // Bo's leaving is something to tell of, to a Redis that does not answer.
+    let ((), ended) = tokio::join!(alone.leave(), bo.is_closed());
+    assert!(matches!(ended, Ended::Closed(1012, _)), "{ended}");
+    assert_eq!(alone.ended_by_itself(), Vec::<String>::new());
+    alone.set_all(Mode::Pass);
+    alone.start();
+    alone.ready().await;
+    bo.follow(alone).await;
     ground.all_is_well(&talk, vec![bo, anna]).await;
 }
 

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     rows! {
         engines: an_engine_that_joins_serves_at_once,
             an_engine_that_leaves_sends_its_clients_elsewhere,
+            an_engine_cut_from_everything_ends_when_it_is_told_to,
             a_killed_engine_loses_nothing_acknowledged,
             an_engine_frozen_past_its_lease_takes_its_place_again;
         partitions: an_engine_cut_from_kafka_acknowledges_nothing_that_is_lost,
