@@ -116,12 +116,15 @@ impl Tail {
         self.tickets
     }
 
-    /// Takes the next record. `false` for an edit that says nothing, since its message is deleted: nobody is to see it.
+    /// Takes the next record. `false` for one that nobody is to see: an edit that says nothing, since its message is
+    /// deleted, or what stands before the memory begins.
     pub(super) fn push(&mut self, record: &Arc<Record>) -> bool {
         let (room, at) = (record.draft.room, self.partition(record.draft.room));
         if record.seq <= self.partitions[at].floor {
-            // Rows from before the memory begins: only its last places matter to who follows live.
-            return true;
+            if let Some(target) = deleted_by(record) {
+                self.note_gone(room, target);
+            }
+            return false;
         }
         let ticket = self.ticket();
         self.rooms.entry(room).or_default();
@@ -298,21 +301,27 @@ impl Tail {
     fn drop_oldest(&mut self, at: usize) {
         let Some((_, room, seq)) = self.partitions[at].order.pop_front() else { return };
         self.partitions[at].floor = seq;
-        let deleted = self.rooms.get(&room).and_then(|tail| tail.deleted_by(seq));
+        let deleted = self.find(room, seq).and_then(|record| deleted_by(record));
         self.with(room, |tail| match tail.low {
             None => tail.drop_up_to(seq),
             // What is held, or stands behind what was read, leaves with that.
             Some(_) => tail.outlast(seq),
         });
-        if let Some(target) = deleted
-            && self.gone.insert((room, target))
+        if let Some(target) = deleted {
+            self.note_gone(room, target);
+        }
+    }
+
+    /// A message is deleted by what is in memory no more, or never was.
+    fn note_gone(&mut self, room: RoomId, message: Seq) {
+        if !self.gone.insert((room, message)) {
+            return;
+        }
+        self.gone_order.push_back((room, message));
+        if self.gone_order.len() > GONE
+            && let Some(oldest) = self.gone_order.pop_front()
         {
-            self.gone_order.push_back((room, target));
-            if self.gone_order.len() > GONE
-                && let Some(oldest) = self.gone_order.pop_front()
-            {
-                self.gone.remove(&oldest);
-            }
+            self.gone.remove(&oldest);
         }
     }
 
@@ -340,6 +349,11 @@ impl Tail {
             tail.drop_up_to(floor);
         });
     }
+}
+
+/// The message that a record deletes, if it is a deletion.
+fn deleted_by(record: &Record) -> Option<Seq> {
+    record.draft.target.filter(|_| record.draft.kind == RecordKind::Deleted)
 }
 
 /// Whether a page shows it.

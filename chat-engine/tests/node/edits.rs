@@ -5,7 +5,8 @@ use stomp::Command;
 
 use crate::{
     client::Client,
-    world::{Person, World},
+    repeats::append_record,
+    world::{Backing, Person, World, with_world_as},
 };
 
 fn says(content: &str) -> String {
@@ -126,6 +127,32 @@ async fn a_deletion_is_final(world: &World) {
     assert_eq!(a.change_as("delete", room, seq, "", Some("d1")).await, Ok(deletion));
     assert_eq!(a.change("edit", room, seq, &says("다시")).await, Err("message deleted".to_owned()));
     assert!(a.page(room, &[]).await[0].1["deleted"].is_i64());
+}
+
+/// A node that begins behind the deletion knows it all the same.
+#[tokio::test]
+async fn an_edit_that_lost_the_race_to_a_deletion_is_not_shown_after_a_restart_of_a_cluster() {
+    with_world_as(Backing::Cluster, &[], async |world| {
+        let (anna, bo) = (world.person().await, world.person().await);
+        let room = world.room(&[&anna, &bo]).await;
+        let mut a = world.connect_to(&anna, room).await;
+        let (gone, kept) = (a.post(room, "비밀").await, a.post(room, "오타").await);
+        a.change("delete", room, gone, "").await.unwrap();
+        world.rows_where(room, "kind = 4", 1).await;
+        world.restart().await;
+        let mut b = world.connect_to(&bo, room).await;
+        for (target, content) in [(gone, "비밀이었다"), (kept, "고침")] {
+            // As from a node whose check was before the deletion.
+            let (user, target) = (anna.id.to_string(), target.to_string());
+            let headers = [("kind", "3"), ("user", &*user), ("target", &*target)];
+            let body = format!(
+                r#"{{"type":"edited","target":{target},"user":{user},"at":1,"content":"{content}"}}"#
+            );
+            append_record(world, room, &headers, &body).await;
+        }
+        assert_eq!(b.expect_event("edited").await["target"], json!(kept));
+    })
+    .await;
 }
 
 async fn one_changes_ones_own_and_by_right_deletes_others(world: &World) {

@@ -325,20 +325,25 @@ async fn append_many(world: &World, sender: &Person, room: i64, count: usize) {
 
 /// Appends what a node would append, past every node: its seq.
 pub(crate) async fn append(world: &World, sender: &Person, room: i64, id: &str, content: &str) -> i64 {
-    let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
-    let producer: FutureProducer = client_config(&brokers).set("linger.ms", "0").create().unwrap();
     let user: UserId = sender.id;
     let body = serde_json::json!({
         "type": "message", "sender": user.get(), "at": 1, "client-id": id, "content": content,
     });
-    let (topic, key, body) = (Topics::new(world.prefix()).chat_log(1), room.to_string(), body.to_string());
-    let user = user.to_string();
-    let headers = [("kind", "0"), ("user", &*user), ("client-id", id)]
-        .into_iter()
-        .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
+    let headers = [("kind", "0"), ("user", &*user.to_string()), ("client-id", id)];
+    append_record(world, room, &headers, &body.to_string()).await
+}
+
+/// The same for any record.
+pub(crate) async fn append_record(world: &World, room: i64, headers: &[(&str, &str)], body: &str) -> i64 {
+    let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
+    let producer: FutureProducer = client_config(&brokers).set("linger.ms", "0").create().unwrap();
+    let (topic, key) = (Topics::new(world.prefix()).chat_log(1), room.to_string());
+    let headers = headers
+        .iter()
+        .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(*value) }));
     let record = FutureRecord::to(&topic)
         .key(&key)
-        .payload(&body)
+        .payload(body)
         .headers(headers)
         .partition(partition_of(room.try_into().unwrap(), 2).into());
     let delivered = producer.send(record, Timeout::After(PATIENCE)).await.unwrap();

@@ -40,7 +40,7 @@ use crate::{
         epoch::Epoch,
         repeats::{Key, WINDOW_MS},
     },
-    record::now_ms,
+    record::{RecordKind, now_ms},
 };
 
 /// How often the thread looks whether it is to stop.
@@ -231,9 +231,10 @@ impl Tail {
         };
         let key = record.as_ref().and_then(|record| Key::of(&record.draft));
         let passed = self.window.pass(partition, key, offset, log_time)?;
+        // A deletion from before that place, too: an edit that lost the race to it may stand behind it.
         if let Some(record) = record
             && passed.is_new
-            && offset >= self.from[usize::from(partition)]
+            && (offset >= self.from[usize::from(partition)] || record.draft.kind == RecordKind::Deleted)
         {
             engine.shards.record_blocking(Arc::new(record));
         }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use shared::Seq;
 
-use super::size;
+use super::{deleted_by, size};
 use crate::record::{
     Draft, Record, RecordKind,
     present::{self, fold},
@@ -122,10 +122,13 @@ impl RoomTail {
         false
     }
 
-    /// The message that the record at `seq` deletes, if it is a deletion.
-    pub(super) fn deleted_by(&self, seq: Seq) -> Option<Seq> {
-        let record = self.find(seq)?;
-        record.draft.target.filter(|_| record.draft.kind == RecordKind::Deleted)
+    /// A message whose deletion was not here is deleted: an edit of it that is here came too late.
+    fn silence_edit_of(&mut self, message: Seq) {
+        let edit = self.change_of(message).filter(|change| change.draft.kind == RecordKind::Edited);
+        if let Some(edit) = edit.map(|edit| edit.seq) {
+            self.silence(edit);
+            self.changes.remove(&message);
+        }
     }
 
     fn silence(&mut self, seq: Seq) {
@@ -151,6 +154,13 @@ impl RoomTail {
         rows.extend(self.changes_from(applied.max(above)));
         fold(&mut rows);
         rows.retain(|row| row.seq <= above);
+        for row in &rows {
+            // Bodies are looked into only where that matters: there may be thousands of rows.
+            let is_deleted = || self.changes.contains_key(&row.seq) && present::is_deleted(row);
+            if let Some(message) = deleted_by(row).or_else(|| is_deleted().then_some(row.seq)) {
+                self.silence_edit_of(message);
+            }
+        }
         for row in rows.into_iter().rev() {
             if let Some(target) = row.draft.target {
                 self.changes.entry(target).or_insert(row.seq);

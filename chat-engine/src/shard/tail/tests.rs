@@ -218,3 +218,38 @@ fn an_edit_behind_a_deletion_that_memory_let_go_of_says_nothing() {
     assert!(!missed(&tail, 9).contains(&10));
     assert!(tail.push(&edit(11, 9, "of another")));
 }
+
+#[test]
+fn an_edit_behind_a_deletion_from_before_memory_begins_says_nothing() {
+    let mut tail = Tail::new(&[place(10)], 1 << 20);
+    // What was read to know repeats.
+    assert!(!tail.push(&delete(9, 3)) && !tail.push(&delete(10, 4)));
+    assert_eq!((tail.bytes, tail.floor(room())), (0, place(10)));
+    assert!(!tail.push(&edit(11, 3, "secret")));
+    assert!(tail.push(&edit(12, 5, "of another")));
+    assert_eq!(missed(&tail, 10), [12]);
+}
+
+#[test]
+fn rows_that_say_deleted_silence_what_is_here() {
+    let deleted = |seq| {
+        let draft = Draft::message(room(), 1.try_into().unwrap(), None, None, "x");
+        let change = Draft::deleted(room(), 1.try_into().unwrap(), place(seq), None);
+        let body = crate::record::present::body_after(&draft, &change).unwrap();
+        Arc::new(Record { seq: place(seq), draft: Draft { body, ..draft } })
+    };
+    // The row of a message, and that of a deletion whose message is further back.
+    for (row, target) in [(deleted(5), 5), (delete(6, 2), 2)] {
+        let mut tail = Tail::new(&[place(10)], 1 << 20);
+        assert!(tail.push(&edit(11, target, "secret")) && tail.push(&edit(12, 7, "of another")));
+        let hold = tail.hold(room());
+        let row_seq = row.seq.get();
+        tail.extend(&hold, vec![row, record(7)], place(11), place(4));
+        assert_eq!(missed(&tail, 4), [row_seq, 7, 12]);
+        assert!(text(&tail, 11).is_empty() && text(&tail, 7).contains("of another"));
+        let change = tail.change_of(room(), place(target));
+        assert!(change.is_none_or(|change| change.draft.kind == RecordKind::Deleted), "{change:?}");
+        tail.release(hold);
+        assert_eq!(tail.kept, 0);
+    }
+}
