@@ -107,6 +107,16 @@ impl World {
     /// Makes `user` a member or no member, and returns once the event that tells of it is with the brokers, however
     /// often the database and they have to be asked.
     pub async fn set_member(&self, room: i64, user: i64, member: bool) {
+        let left = (!member).then_some(LeaveReason::Left);
+        self.set_state(room, user, if member { "member" } else { "left" }, left).await;
+    }
+
+    /// The same for who is put out of a room for good.
+    pub async fn ban(&self, room: i64, user: i64) {
+        self.set_state(room, user, "banned", Some(LeaveReason::Banned)).await;
+    }
+
+    async fn set_state(&self, room: i64, user: i64, state: &str, left: Option<LeaveReason>) {
         let version = loop {
             let written: sqlx::Result<i64> = sqlx::query_scalar(
                 "update memberships set state = $3, version = version + (state <> $3)::int \
@@ -114,7 +124,7 @@ impl World {
             )
             .bind(room)
             .bind(user)
-            .bind(if member { "member" } else { "left" })
+            .bind(state)
             .fetch_one(&self.pool)
             .await;
             match written {
@@ -125,10 +135,9 @@ impl World {
         };
         // Both are numbers of rows.
         let (Ok(meetup), Ok(user)) = (MeetupId::try_from(room), UserId::try_from(user)) else { return };
-        let event = if member {
-            MeetupEvent::MemberJoined { meetup, user, version }
-        } else {
-            MeetupEvent::MemberLeft { meetup, user, version, reason: LeaveReason::Left }
+        let event = match left {
+            None => MeetupEvent::MemberJoined { meetup, user, version },
+            Some(reason) => MeetupEvent::MemberLeft { meetup, user, version, reason },
         };
         self.tell(event).await;
     }

@@ -94,6 +94,11 @@ impl Ground {
         chatter
     }
 
+    /// Puts a member out for good.
+    pub(crate) async fn ban(&self, talk: &Talk, member: usize) {
+        self.world.ban(talk.number, talk.members[member].id).await;
+    }
+
     /// Says one last thing and waits until everybody has seen it and it has a row; then nothing may be lost,
     /// repeated, out of order, or different anywhere.
     pub(crate) async fn all_is_well(&self, talk: &Talk, mut chatters: Vec<Chatter>) {

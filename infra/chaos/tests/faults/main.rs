@@ -57,7 +57,9 @@ fn main() -> ExitCode {
             without_two_brokers_of_three_nothing_is_acknowledged,
             a_frozen_kafka_holds_messages_up_and_loses_none;
         redis: without_redis_messages_flow_and_counts_catch_up,
-            a_frozen_redis_holds_no_message_up;
+            a_frozen_redis_holds_no_message_up,
+            without_redis_who_is_banned_hears_nothing_more,
+            with_a_frozen_redis_who_is_banned_hears_nothing_more;
         postgres: without_postgres_chat_goes_on_and_rows_catch_up,
             a_frozen_postgres_holds_no_message_up;
     }
