@@ -33,14 +33,18 @@ pub(super) enum Refusal {
     NoSubscription,
     #[error("a connection may SEND or SUBSCRIBE {per_second} times a second, and {burst} times at once")]
     TooFast { per_second: u32, burst: u32 },
-    #[error("a transaction may not SEND to {0:?}")]
-    NotInTransaction(ByteString),
+    #[error("this cannot be in a transaction")]
+    NotInTransaction,
+    #[error("SEND {number} of the transaction, to {destination:?}: {refusal}")]
+    Part { number: usize, destination: ByteString, refusal: Box<Self> },
     #[error("you are not a member of room {0}")]
     NotAMember(RoomId),
     #[error("there is no destination {0:?} to {1}")]
     Destination(ByteString, &'static str),
     #[error("the header {header:?} is {value:?}: {expected}")]
     Header { header: &'static str, value: ByteString, expected: String },
+    #[error("the header {header:?} is missing: {expected}")]
+    NoHeader { header: &'static str, expected: &'static str },
     #[error("the body is not {{\"content\": \"…\"}}: {0}")]
     Body(String),
     #[error("the message is empty")]
@@ -58,16 +62,17 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) const fn title(&self) -> &'static str {
+    pub(super) fn title(&self) -> &'static str {
         match self {
             Self::Protocol(violation) => violation.title(),
             Self::NotAllowed(_) => "not allowed",
             Self::NoSubscription => "no subscription",
             Self::TooFast { .. } => "too fast",
-            Self::NotInTransaction(_) => "not in a transaction",
+            Self::NotInTransaction => "not in a transaction",
+            Self::Part { refusal, .. } => refusal.title(),
             Self::NotAMember(_) => "not a member",
             Self::Destination(..) => "unknown destination",
-            Self::Header { .. } => "bad header",
+            Self::Header { .. } | Self::NoHeader { .. } => "bad header",
             Self::Body(_) | Self::Empty => "bad body",
             Self::TooLong { .. } => "message too long",
             Self::NoSuchMessage { .. } => "no such message",
@@ -78,9 +83,10 @@ impl Refusal {
     }
 
     /// How a client ends that is not told elsewhere.
-    pub(super) const fn close_reason(&self) -> CloseReason {
+    pub(super) fn close_reason(&self) -> CloseReason {
         match self {
             Self::TryAgain(_) => CloseReason::TryAgain,
+            Self::Part { refusal, .. } => refusal.close_reason(),
             _ => CloseReason::Refused,
         }
     }
@@ -290,7 +296,7 @@ fn content(body: &[u8], limit: usize) -> Result<String, Refusal> {
 
 /// The message that is changed.
 fn target(headers: &Headers) -> Result<Seq, Refusal> {
-    let missing = || Refusal::Header { header: "seq", value: ByteString::new(), expected: SEQ.to_owned() };
+    let missing = || Refusal::NoHeader { header: "seq", expected: SEQ };
     number(headers, "seq", SEQ, |text| text.parse().ok())?.ok_or_else(missing)
 }
 

@@ -25,6 +25,7 @@ use carry_out::{Asked, Subscription};
 use identity::Identity;
 pub(super) use lifetime::CLOSE_TIMEOUT;
 use lifetime::Lifetime;
+use reply::About;
 use shared::token::Claims;
 use stomp::{ByteString, Session, Subscribe, Version, session::Action};
 use tokio::net::TcpStream;
@@ -229,9 +230,9 @@ impl Connection {
         let mut batch = Batch::default();
         while self.step.is_none() && self.disconnecting.is_none() && !self.outbox.is_closing() {
             let Some(action) = self.session.poll(now) else { break };
-            let (outcome, receipt) = self.act(action, now, &mut batch);
+            let (outcome, about) = self.act(action, now, &mut batch);
             if let Err(refusal) = outcome {
-                self.refuse(&refusal, receipt.as_deref(), &mut batch);
+                self.refuse(&refusal, &about, &mut batch);
             }
         }
         // A frame may have begun: its deadline may be nearer than any other.
@@ -240,10 +241,12 @@ impl Connection {
 
     fn stepped(&mut self, stepped: Stepped, now: Instant) {
         let mut batch = Batch::default();
-        let (outcome, receipt) = match stepped {
-            Stepped::Taken => (Ok(()), None),
-            Stepped::Authenticated(claims) => (self.connected(claims, now), None),
-            Stepped::TokenChecked(claims, receipt) => (self.renew(claims, receipt.as_deref(), now), receipt),
+        let (outcome, about) = match stepped {
+            Stepped::Taken => (Ok(()), About::default()),
+            Stepped::Authenticated(claims) => (self.connected(claims, now), About::default()),
+            Stepped::TokenChecked(claims, receipt) => {
+                (self.renew(claims, receipt.as_deref(), now), receipt.into())
+            }
             Stepped::Subscribed(subscribe, receipt, outcome) => {
                 match &outcome {
                     Ok(()) => self.receipt_if(receipt.as_deref()),
@@ -253,15 +256,15 @@ impl Connection {
                         }
                     }
                 }
-                (outcome.map_err(Into::into), receipt)
+                (outcome.map_err(Into::into), About::subscribe(&subscribe, receipt))
             }
             Stepped::Checked(asked, checked) => {
-                let receipt = asked.receipt();
-                (checked.and_then(|()| self.carry_out(asked, &mut batch)), receipt)
+                let about = asked.about();
+                (checked.and_then(|()| self.carry_out(asked, &mut batch)), about)
             }
         };
         if let Err(refusal) = outcome {
-            self.refuse(&refusal, receipt.as_deref(), &mut batch);
+            self.refuse(&refusal, &about, &mut batch);
         }
         drop(batch);
         self.work(now);
@@ -307,44 +310,45 @@ fn guarded<R>(poll: impl FnOnce() -> R) -> Option<R> {
 }
 
 impl Connection {
-    /// Starts what an action asks for; with the receipt of what is refused.
+    /// Starts what an action asks for; with what is to be said of it where it is refused.
     fn act(
         &mut self,
         action: Action<Subscription>,
         now: Instant,
         batch: &mut Batch,
-    ) -> (Result<(), Refusal>, Option<ByteString>) {
+    ) -> (Result<(), Refusal>, About) {
         match action {
             Action::Authenticate(connect) => {
                 self.authenticate(&connect);
-                (Ok(()), None)
+                (Ok(()), About::default())
             }
-            Action::Send { send, receipt } => (self.send(send, receipt.clone(), now, batch), receipt),
+            Action::Send { send, receipt } => (self.send(send, receipt.clone(), now, batch), receipt.into()),
             Action::Subscribe { subscribe, receipt } => {
-                (self.subscribe(subscribe, receipt.clone(), now, batch), receipt)
+                let about = About::subscribe(&subscribe, receipt.clone());
+                (self.subscribe(subscribe, receipt, now, batch), about)
             }
             Action::Unsubscribe { subscription, receipt } => {
                 subscription.end(&self.engine);
                 self.receipt_if(receipt.as_deref());
-                (Ok(()), None)
+                (Ok(()), About::default())
             }
             // Nothing stands on a topic's acknowledgements but their own bookkeeping, which is done.
             Action::Acknowledged { answered: _, receipt } => {
                 self.receipt_if(receipt.as_deref());
-                (Ok(()), None)
+                (Ok(()), About::default())
             }
             Action::Commit { sends, acknowledgements, receipt } => {
-                (self.commit(sends, acknowledgements, receipt.clone(), now, batch), receipt)
+                (self.commit(sends, acknowledgements, receipt.clone(), now, batch), receipt.into())
             }
             Action::Receipt(receipt) => {
                 self.receipt(&receipt);
-                (Ok(()), None)
+                (Ok(()), About::default())
             }
             Action::Disconnect { receipt } => {
                 self.disconnecting = Some(Disconnecting { receipt });
-                (Ok(()), None)
+                (Ok(()), About::default())
             }
-            Action::Fail { violation, receipt } => (Err(violation.into()), receipt),
+            Action::Fail { violation, receipt } => (Err(violation.into()), receipt.into()),
         }
     }
 

@@ -188,7 +188,10 @@ fn parse(query: &str) -> Result<(Place, u16), String> {
             "around" => at(Place::Around)?,
             "limit" => {
                 let number = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-                limit = Some(number.ok_or_else(|| format!("limit is {value:?}: expected 1 to {MAX_PAGE}"))?);
+                let number = number.ok_or_else(|| format!("limit is {value:?}: expected 1 to {MAX_PAGE}"))?;
+                if limit.replace(number).is_some() {
+                    return Err("limit is there more than once".to_owned());
+                }
                 continue;
             }
             _ => {
@@ -236,6 +239,7 @@ mod tests {
             ("before", "before is \"\": expected a seq"),
             ("limit=5&after=", "after is \"\": expected a seq"),
             ("limit", "limit is \"\": expected 1 to 200"),
+            ("limit=2&limit=3", "limit is there more than once"),
             ("newest", "\"newest\" is not a parameter"),
             ("befor=1", "\"befor\" is not a parameter"),
         ] {

@@ -59,6 +59,14 @@ pub struct Subscribe {
     pub headers: Headers,
 }
 
+impl Subscribe {
+    /// The client's name for it: the `id`, or else (1.0 only) the destination.
+    #[must_use]
+    pub fn name(&self) -> &ByteString {
+        self.id.as_ref().unwrap_or(&self.destination)
+    }
+}
+
 /// ACK or NACK.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acknowledgement {

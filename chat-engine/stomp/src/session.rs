@@ -211,6 +211,14 @@ impl<S: Clone> Session<S> {
         connected.subscriptions.take_back(name)
     }
 
+    /// The server lets a subscription not begin, whose client is told so by other means: an UNSUBSCRIBE that crosses that
+    /// is no violation.
+    pub fn turn_down(&mut self, name: &ByteString) {
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.subscriptions.turn_down(name);
+        }
+    }
+
     /// The server goes on after it did not read for a while: what it did not hear meanwhile is no silence.
     pub fn resume(&mut self, now: Instant) {
         self.deadlines.resume(now);

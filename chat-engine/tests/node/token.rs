@@ -19,7 +19,8 @@ async fn refusals_are_told_and_the_connection_lives_on(world: &World) {
     let room = world.room(&[&anna]).await;
     let (chat, history) = (format!("/app/chat/{room}"), format!("/app/history/{room}"));
     let (own, long) = (world.room(&[&eve]).await, format!("{{\"content\":\"{}\"}}", "x".repeat(8193)));
-    let (own, foreign) = (format!("/app/chat/{own}"), format!("/chat/{room}"));
+    let (own, edit, foreign) =
+        (format!("/app/chat/{own}"), format!("/app/edit/{own}"), format!("/chat/{room}"));
     let stranger = format!("you are not a member of room {room}");
     let cases = [
         (Command::Send, &*chat, "{\"content\":\"나도\"}", "not a member", &*stranger),
@@ -27,6 +28,20 @@ async fn refusals_are_told_and_the_connection_lives_on(world: &World) {
         (Command::Subscribe, &foreign, "", "not a member", &stranger),
         (Command::Send, &own, &long, "message too long", "the message is 8193 bytes long; 8192 are allowed"),
         (Command::Send, &own, "{\"content\":\" \"}", "bad body", "the message is empty"),
+        (
+            Command::Send,
+            &edit,
+            "{\"content\":\"x\"}",
+            "bad header",
+            "the header \"seq\" is missing: expected a seq",
+        ),
+        (
+            Command::Subscribe,
+            "/y",
+            "",
+            "unknown destination",
+            "there is no destination \"/y\" to SUBSCRIBE to",
+        ),
         (Command::Send, "/x", "x", "unknown destination", "there is no destination \"/x\" to SEND to"),
     ];
     let mut peer = Peer::connect(world.addr_for(&eve), &eve.token, Version::V12).await;
@@ -50,6 +65,14 @@ async fn refusals_are_told_and_the_connection_lives_on(world: &World) {
             );
             assert_eq!((told.header("message"), told.header("receipt-id")), (Some(title), receipt));
             assert_eq!(told.body(), text);
+            // Which subscription there is not is said in any case; an UNSUBSCRIBE that crosses that does no harm.
+            let ended = (told.header("ended-subscription"), told.header("ended-destination"));
+            if command == Command::Subscribe {
+                assert_eq!(ended, (Some("s"), Some(destination)));
+                peer.say(Command::Unsubscribe, &[("id", "s")], b"").await;
+            } else {
+                assert_eq!(ended, (None, None));
+            }
             let is_new = ids.insert(told.header("message-id").unwrap().to_owned());
             assert!(is_new, "a message-id names one message: {told:?}");
         }
@@ -168,7 +191,10 @@ async fn a_token_of_somebody_else_is_refused(world: &World) {
         (world.sign(&other_session).await, foreign),
         (expired, "the access token has expired"),
         ("gibberish".into(), "the access token is not valid"),
-        (String::new(), "CONNECT needs an access token, as `Authorization: Bearer …` or in `passcode`"),
+        (
+            String::new(),
+            "a SEND to /app/token needs an access token, as `Authorization: Bearer …`, in `passcode`, or as the body",
+        ),
     ];
     let mut peer = Peer::connect(world.addr(), &anna.token, Version::V12).await;
     peer.subscribe("errors", ERRORS).await;

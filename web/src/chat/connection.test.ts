@@ -242,6 +242,21 @@ test('what is refused is told without the connection ending', async () => {
   expect(FakeSocket.opened).toHaveLength(1);
 });
 
+test.each([
+  ['not a member', 'you are not a member of room 7', 'not a member'],
+  ['too fast', 'only so many a second', 'only so many a second'],
+])('a room that is not entered (%s) is known by its subscription', async (message, body, refusal) => {
+  const connection = connect();
+  const room = connection.open(7);
+  await settle();
+  FakeSocket.last.connected();
+  told({ message, 'ended-subscription': subscription(), 'ended-destination': '/chat/7' }, body);
+  expect(room.view).toMatchObject({ status: 'refused', refusal });
+  // There is nothing to unsubscribe from.
+  connection.close(room);
+  expect(FakeSocket.last.header('UNSUBSCRIBE', 'id')).toBeUndefined();
+});
+
 test('what may work in a moment is asked again on a new connection', async () => {
   const { room } = await openRoom();
   room.send('x');

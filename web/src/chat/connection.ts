@@ -149,7 +149,8 @@ export class Connection {
   #told(client: Client, frame: IFrame): void {
     const { message, 'receipt-id': receipt, 'ended-subscription': ended } = frame.headers;
     if (ended !== undefined && message !== TRY_AGAIN) {
-      for (const room of this.#rooms) if (room.expel(ended, message ?? '')) return;
+      const reason = reasonOf(frame);
+      for (const room of this.#rooms) if (room.expel(ended, reason)) return;
     } else if (message === undefined) {
       this.#renewToken(client);
     } else if (message === TRY_AGAIN) {
@@ -158,7 +159,7 @@ export class Connection {
       this.#drop();
       this.#closed();
     } else if (receipt !== undefined) {
-      const reason = message === NOT_A_MEMBER ? NOT_A_MEMBER : frame.body || message;
+      const reason = reasonOf(frame);
       for (const room of this.#rooms) if (room.refuse(receipt, reason)) return;
     }
   }
@@ -173,8 +174,7 @@ export class Connection {
 
   /** An ERROR; the engine closes the connection after it. */
   #refused(frame: IFrame): void {
-    const reason =
-      frame.headers.message === NOT_A_MEMBER ? NOT_A_MEMBER : frame.body || frame.headers.message || '';
+    const reason = reasonOf(frame);
     const receipt = frame.headers['receipt-id'];
     if (this.#link === undefined) this.#tokenRefused = true;
     // Nothing is wrong with what was asked: coming back asks it again.
@@ -199,4 +199,9 @@ export class Connection {
     void this.#client?.deactivate();
     this.#client = undefined;
   }
+}
+
+/** What a refusal says: the word for what the view has words of its own for, else the engine's sentence. */
+function reasonOf({ headers: { message = '' }, body }: IFrame): string {
+  return [NOT_A_MEMBER, BANNED, ROOM_CLOSED].includes(message) ? message : body || message;
 }

@@ -180,7 +180,7 @@ export class Room {
     return true;
   }
 
-  /** The engine has taken this person out of the room, and says why. Returns whether it was this one. */
+  /** The engine has taken this person out of the room, or does not let them in, and says why. Returns whether it was this one. */
   expel(subscription: string, reason: string): boolean {
     if (subscription !== this.#subscription) return false;
     this.#link = undefined;
@@ -200,7 +200,7 @@ export class Room {
     this.#add(content, { target });
   }
 
-  /** Takes one's own message at `target` back. */
+  /** Takes the message at `target` back: one's own, or anybody's for the meetup's owner and hosts. */
   delete(target: number): void {
     this.#add('', { target, deletes: true });
   }

@@ -6,7 +6,10 @@ use shared::{RoomId, Seq};
 use stomp::{Acknowledgement, ByteString, Send, Subscribe};
 use tokio::sync::oneshot;
 
-use super::{Connection, Stepped, reply::Outcome};
+use super::{
+    Connection, Stepped,
+    reply::{About, Outcome},
+};
 use crate::{
     connection::{
         Batch, CloseReason, Outlet,
@@ -45,33 +48,63 @@ impl Subscription {
 pub(super) enum Asked {
     Send(Sending, Option<ByteString>),
     Subscribe(Following, Subscribe, Option<ByteString>),
-    Commit(Vec<Sending>, Vec<Acknowledgement>, Option<ByteString>),
+    Commit(Vec<(Part, Sending)>, Vec<Acknowledgement>, Option<ByteString>),
+}
+
+/// A SEND of a transaction.
+#[derive(Clone)]
+pub(super) struct Part {
+    /// From 1 on.
+    number: usize,
+    destination: ByteString,
+}
+
+impl Part {
+    /// Says in a refusal which of the transaction's SENDs it is of.
+    fn name(&self, refusal: impl Into<Refusal>) -> Refusal {
+        let Self { number, ref destination } = *self;
+        Refusal::Part { number, destination: destination.clone(), refusal: Box::new(refusal.into()) }
+    }
 }
 
 impl Asked {
-    pub(super) fn receipt(&self) -> Option<ByteString> {
+    pub(super) fn about(&self) -> About {
         match self {
-            Self::Send(_, receipt) | Self::Subscribe(_, _, receipt) | Self::Commit(_, _, receipt) => {
-                receipt.clone()
+            Self::Send(_, receipt) | Self::Commit(_, _, receipt) => receipt.clone().into(),
+            Self::Subscribe(_, subscribe, receipt) => About::subscribe(subscribe, receipt.clone()),
+        }
+    }
+
+    /// The rooms whose members may do this, each with the place of what asks for it.
+    fn rooms(&self) -> Vec<(usize, RoomId)> {
+        let room = match self {
+            Self::Send(sending, _) => sending.room(),
+            Self::Subscribe(following, ..) => following.room(),
+            Self::Commit(parts, ..) => {
+                let rooms = parts.iter().map(|(_, sending)| sending.room()).enumerate();
+                return rooms.filter_map(|(at, room)| Some((at, room?))).collect();
+            }
+        };
+        room.map(|room| (0, room)).into_iter().collect()
+    }
+
+    /// The messages that this changes or answers, likewise.
+    fn targets(&self) -> Vec<(usize, Target)> {
+        match self {
+            Self::Send(sending, _) => Target::of(sending).map(|target| (0, target)).into_iter().collect(),
+            Self::Subscribe(..) => Vec::new(),
+            Self::Commit(parts, ..) => {
+                let targets = parts.iter().map(|(_, sending)| Target::of(sending)).enumerate();
+                targets.filter_map(|(at, target)| Some((at, target?))).collect()
             }
         }
     }
 
-    /// The rooms whose members may do this.
-    fn rooms(&self) -> Vec<RoomId> {
+    /// Says in a refusal which part of this it is of.
+    fn name(&self, at: usize, refusal: Refusal) -> Refusal {
         match self {
-            Self::Send(sending, _) => sending.room().into_iter().collect(),
-            Self::Subscribe(following, ..) => following.room().into_iter().collect(),
-            Self::Commit(sends, ..) => sends.iter().filter_map(Sending::room).collect(),
-        }
-    }
-
-    /// The messages that this changes or answers.
-    fn targets(&self) -> Vec<Target> {
-        match self {
-            Self::Send(sending, _) => Target::of(sending).into_iter().collect(),
-            Self::Subscribe(..) => Vec::new(),
-            Self::Commit(sends, ..) => sends.iter().filter_map(Target::of).collect(),
+            Self::Commit(parts, ..) => parts[at].0.name(refusal),
+            Self::Send(..) | Self::Subscribe(..) => refusal,
         }
     }
 }
@@ -141,14 +174,15 @@ impl Connection {
     ) -> Result<(), Refusal> {
         self.may_send(sends.len(), now)?;
         let settings = &self.engine.settings;
-        let parse = |send: Send| {
-            let destination = send.destination.clone();
-            match Sending::parse(send, settings.limits.max_content_bytes, settings.topics)? {
-                Sending::History { .. } | Sending::Token(_) => Err(Refusal::NotInTransaction(destination)),
-                sending => Ok(sending),
+        let parse = |(number, send): (usize, Send)| {
+            let part = Part { number, destination: send.destination.clone() };
+            match Sending::parse(send, settings.limits.max_content_bytes, settings.topics) {
+                Ok(Sending::History { .. } | Sending::Token(_)) => Err(part.name(Refusal::NotInTransaction)),
+                Ok(sending) => Ok((part, sending)),
+                Err(refusal) => Err(part.name(refusal)),
             }
         };
-        let sends = sends.into_iter().map(parse).collect::<Result<_, _>>()?;
+        let sends = (1..).zip(sends).map(parse).collect::<Result<_, _>>()?;
         self.check(Asked::Commit(sends, acknowledgements, receipt), batch)
     }
 
@@ -157,13 +191,14 @@ impl Connection {
     fn check(&mut self, asked: Asked, batch: &mut Batch) -> Result<(), Refusal> {
         let Some(user) = self.identity.map(|identity| identity.user) else { return Ok(()) };
         let (mut rooms, targets) = (asked.rooms(), asked.targets());
-        rooms.retain(|room| !self.engine.memberships.is_known(*room, user));
+        rooms.retain(|(_, room)| !self.engine.memberships.is_known(*room, user));
         if rooms.is_empty() && targets.is_empty() {
             return self.carry_out(asked, batch);
         }
         let checks = Checks { engine: self.engine.clone(), user };
         self.step = Some(Box::pin(async move {
             let outcome = checks.pass(&rooms, &targets).await;
+            let outcome = outcome.map_err(|(at, refusal)| asked.name(at, refusal));
             Stepped::Checked(asked, outcome)
         }));
         Ok(())
@@ -182,18 +217,21 @@ impl Connection {
                 }
                 // The receipt comes when the last of them is done.
                 let outcome = Arc::new(Outcome::new(receipt, self.reply(), self.outbox.owe()));
-                for sending in sends {
+                for (part, sending) in sends {
                     let outcome = outcome.clone();
                     match sending {
                         Sending::Log(post) => {
-                            let of_part = outcome.clone();
-                            let appended = self.append(post, move |result| of_part.part(result.map(drop)));
-                            if let Err(refusal) = appended {
-                                outcome.part(Err(refusal));
-                            }
+                            let (of_part, name) = (outcome.clone(), part.clone());
+                            let appended = self.append(post, move |result| {
+                                of_part.part(result.map(drop).map_err(|error| name.name(error)));
+                            });
+                            outcome.part(appended.map_err(|refusal| part.name(refusal)));
                         }
                         Sending::Topic(send) => {
-                            self.engine.topics.publish(send, batch, move |result| outcome.part(result));
+                            let done = move |result: Result<(), TopicsError>| {
+                                outcome.part(result.map_err(|error| part.name(error)));
+                            };
+                            self.engine.topics.publish(send, batch, done);
                         }
                         Sending::History { .. } | Sending::Token(_) => {}
                     }
@@ -213,14 +251,14 @@ impl Connection {
             Sending::Log(post) => {
                 let (reply, owed) = (self.reply(), self.outbox.owe());
                 self.append(post, move |result| {
-                    reply.give(receipt.as_deref(), result.map(Some));
+                    reply.give(receipt.as_ref(), result.map(Some));
                     drop(owed);
                 })
             }
             Sending::Topic(send) => {
                 let (reply, owed) = (self.reply(), self.outbox.owe());
                 self.engine.topics.publish(send, batch, move |result| {
-                    reply.give(receipt.as_deref(), result.map(|()| None));
+                    reply.give(receipt.as_ref(), result.map(|()| None));
                     drop(owed);
                 });
                 Ok(())
@@ -309,7 +347,7 @@ impl Connection {
     /// What a shard answers with.
     fn answer(&self, receipt: Option<ByteString>) -> Answer {
         let (reply, id) = (self.reply(), receipt.clone());
-        let refuse = move |unavailable: Unavailable| reply.give(id.as_deref(), Err(unavailable));
+        let refuse = move |unavailable: Unavailable| reply.give(id.as_ref(), Err(unavailable));
         Answer { receipt, refuse: Box::new(refuse), owed: self.outbox.owe() }
     }
 

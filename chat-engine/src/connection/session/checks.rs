@@ -50,22 +50,32 @@ impl Target {
 }
 
 impl Checks {
-    /// Whether the person is a member of these rooms and may do this with these messages.
-    pub(super) async fn pass(&self, rooms: &[RoomId], targets: &[Target]) -> Result<(), Refusal> {
-        for room in rooms {
-            match self.engine.memberships.check(*room, self.user).await {
-                Ok(true) => {}
-                Ok(false) => return Err(Refusal::NotAMember(*room)),
-                Err(error) => {
-                    tracing::error!(%error, %room, "membership cannot be checked");
-                    return Err(Refusal::TryAgain("memberships cannot be checked at the moment".into()));
-                }
-            }
+    /// Whether the person is a member of these rooms and may do this with these messages; if not, what stands beside
+    /// the one that is in the way.
+    pub(super) async fn pass(
+        &self,
+        rooms: &[(usize, RoomId)],
+        targets: &[(usize, Target)],
+    ) -> Result<(), (usize, Refusal)> {
+        for (at, room) in rooms {
+            self.look_at_membership(*room).await.map_err(|refusal| (*at, refusal))?;
         }
-        for target in targets {
-            self.look_at(target).await?;
+        for (at, target) in targets {
+            self.look_at(target).await.map_err(|refusal| (*at, refusal))?;
         }
         Ok(())
+    }
+
+    async fn look_at_membership(&self, room: RoomId) -> Result<(), Refusal> {
+        match self.engine.memberships.check(room, self.user).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::NotAMember(room)),
+            Err(error) => {
+                tracing::error!(%error, %room, "membership cannot be checked");
+                let text = format!("the membership of room {room} cannot be checked at the moment");
+                Err(Refusal::TryAgain(text))
+            }
+        }
     }
 
     async fn look_at(&self, target: &Target) -> Result<(), Refusal> {
@@ -102,7 +112,7 @@ impl Checks {
     async fn may_moderate(&self, room: RoomId) -> Result<bool, Refusal> {
         self.engine.memberships.may_moderate(room, self.user).await.map_err(|error| {
             tracing::error!(%error, %room, "a role cannot be looked up");
-            Refusal::TryAgain("roles cannot be looked up at the moment".into())
+            Refusal::TryAgain(format!("the roles of room {room} cannot be looked up at the moment"))
         })
     }
 }

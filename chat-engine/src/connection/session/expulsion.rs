@@ -2,7 +2,11 @@
 
 use stomp::ByteString;
 
-use super::{Connection, carry_out::Subscription, reply::notice};
+use super::{
+    Connection,
+    carry_out::Subscription,
+    reply::{About, Ended, notice},
+};
 use crate::connection::{Batch, CloseReason, Expulsion};
 
 impl Connection {
@@ -12,7 +16,7 @@ impl Connection {
         for Expulsion { subscriber, reason, receipt } in self.outbox.take_expulsions() {
             let found = self.session.subscriptions().find_map(|(name, of)| match of {
                 Subscription::Room { room, feed, id } if *id == subscriber => {
-                    Some((ByteString::from(name), feed.destination(*room)))
+                    Some((ByteString::from(name), feed.destination(*room).into()))
                 }
                 _ => None,
             });
@@ -23,7 +27,7 @@ impl Connection {
                 return;
             };
             self.session.take_back(&name);
-            let about = [("ended-subscription", &*name), ("ended-destination", &*destination)];
+            let about = About { receipt, subscription: Some(Ended { name, destination }) };
             let text = match reason {
                 CloseReason::HistoryUnavailable => {
                     "what came before cannot be read at the moment: subscribe again"
@@ -32,7 +36,7 @@ impl Connection {
             };
             let (id, mut batch) = (self.engine.registry.next_id(), Batch::default());
             for outlet in self.errors_outlets() {
-                let frame = notice(outlet, id, title, text, receipt.as_deref(), &about);
+                let frame = notice(outlet, id, title, text, &about);
                 batch.push(&outlet.outbox, frame);
             }
         }

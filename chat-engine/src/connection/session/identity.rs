@@ -11,6 +11,10 @@ use crate::{
     connection::{CloseReason, frames, requests::Refusal},
 };
 
+/// What a SEND to `/app/token` is told that brings none.
+const NO_TOKEN: &str =
+    "a SEND to /app/token needs an access token, as `Authorization: Bearer …`, in `passcode`, or as the body";
+
 /// Who said CONNECT.
 #[derive(Clone, Copy)]
 pub(super) struct Identity {
@@ -64,7 +68,10 @@ impl Connection {
         receipt: Option<&str>,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let claims = claims.map_err(|error| Refusal::NotAllowed(error.to_string()))?;
+        let claims = claims.map_err(|error| match error {
+            AccessError::Missing => Refusal::NotAllowed(NO_TOKEN.into()),
+            other => Refusal::NotAllowed(other.to_string()),
+        })?;
         let same = |identity: Identity| identity.user == claims.sub && identity.session == claims.sid;
         if !self.identity.is_some_and(same) {
             return Err(Refusal::NotAllowed("the access token is of another person or session".into()));

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use shared::Seq;
-use stomp::{ByteString, session::Violation};
+use stomp::{ByteString, Subscribe, session::Violation};
 
 use super::{Connection, carry_out::Subscription};
 use crate::connection::{
@@ -21,11 +21,15 @@ use crate::connection::{
 impl Connection {
     /// A protocol violation ends the connection. Whatever else is refused ends it too, unless the client has
     /// subscribed to where it is told.
-    pub(super) fn refuse(&mut self, refusal: &Refusal, receipt: Option<&str>, batch: &mut Batch) {
+    pub(super) fn refuse(&mut self, refusal: &Refusal, about: &About, batch: &mut Batch) {
         let (title, text) = (refusal.title(), refusal.to_string());
-        if !refusal.is_protocol() && self.tell_refusal(title, &text, receipt, batch) {
+        if !refusal.is_protocol() && self.tell_refusal(title, &text, about, batch) {
+            if let Some(Ended { name, .. }) = &about.subscription {
+                self.session.turn_down(name);
+            }
             return;
         }
+        let receipt = about.receipt.as_deref();
         let error = match refusal {
             Refusal::Protocol(Violation::NoCommonVersion) => frames::no_common_version(&text),
             _ => frames::error(self.outbox.version(), title, &text, receipt),
@@ -48,17 +52,11 @@ impl Connection {
     }
 
     /// Tells the client of a refusal where it asked to be told; whether it did.
-    pub(super) fn tell_refusal(
-        &self,
-        title: &str,
-        text: &str,
-        receipt: Option<&str>,
-        batch: &mut Batch,
-    ) -> bool {
+    pub(super) fn tell_refusal(&self, title: &str, text: &str, about: &About, batch: &mut Batch) -> bool {
         let mut id = None;
         for outlet in self.errors_outlets() {
             let id = *id.get_or_insert_with(|| self.engine.registry.next_id());
-            batch.push(&outlet.outbox, notice(outlet, id, title, text, receipt, &[]));
+            batch.push(&outlet.outbox, notice(outlet, id, title, text, about));
         }
         id.is_some()
     }
@@ -78,18 +76,42 @@ impl Connection {
     }
 }
 
+/// What a refusal is about, for its headers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct About {
+    /// That the refused frame asked for.
+    pub(super) receipt: Option<ByteString>,
+    /// The subscription that has ended, or does not begin.
+    pub(super) subscription: Option<Ended>,
+}
+
+/// A subscription that is none any more.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub(super) name: ByteString,
+    pub(super) destination: ByteString,
+}
+
+impl About {
+    pub(super) fn subscribe(subscribe: &Subscribe, receipt: Option<ByteString>) -> Self {
+        let (name, destination) = (subscribe.name().clone(), subscribe.destination.clone());
+        Self { receipt, subscription: Some(Ended { name, destination }) }
+    }
+}
+
+impl From<Option<ByteString>> for About {
+    fn from(receipt: Option<ByteString>) -> Self {
+        Self { receipt, subscription: None }
+    }
+}
+
 /// What `/user/queue/errors` says: `title` in a word or two, `text` in a sentence.
-pub(super) fn notice(
-    outlet: &Outlet,
-    id: u64,
-    title: &str,
-    text: &str,
-    receipt: Option<&str>,
-    about: &[(&str, &str)],
-) -> Bytes {
+pub(super) fn notice(outlet: &Outlet, id: u64, title: &str, text: &str, about: &About) -> Bytes {
     let mut headers = vec![("message", title), ("content-type", "text/plain")];
-    headers.extend(receipt.map(|id| ("receipt-id", id)));
-    headers.extend(about);
+    headers.extend(about.receipt.as_deref().map(|id| ("receipt-id", id)));
+    if let Some(Ended { name, destination }) = &about.subscription {
+        headers.extend([("ended-subscription", &**name), ("ended-destination", &**destination)]);
+    }
     outlet::single(outlet, ERRORS, &format!("r{id}"), &headers, text.as_bytes())
 }
 
@@ -103,7 +125,11 @@ pub(super) struct Reply {
 
 impl Reply {
     /// RECEIPT, or the refusal.
-    pub(super) fn give<E: Into<Refusal>>(&self, receipt: Option<&str>, result: Result<Option<Seq>, E>) {
+    pub(super) fn give<E: Into<Refusal>>(
+        &self,
+        receipt: Option<&ByteString>,
+        result: Result<Option<Seq>, E>,
+    ) {
         let version = self.outbox.version();
         let refusal = match result {
             Ok(seq) => {
@@ -114,12 +140,12 @@ impl Reply {
             }
             Err(error) => error.into(),
         };
-        let (title, text) = (refusal.title(), refusal.to_string());
+        let (title, text, about) = (refusal.title(), refusal.to_string(), About::from(receipt.cloned()));
         for outlet in &self.errors {
-            self.outbox.push_for_task(notice(outlet, self.id, title, &text, receipt, &[]));
+            self.outbox.push_for_task(notice(outlet, self.id, title, &text, &about));
         }
         if self.errors.is_empty() {
-            self.outbox.push_for_task(frames::error(version, title, &text, receipt));
+            self.outbox.push_for_task(frames::error(version, title, &text, about.receipt.as_deref()));
             self.outbox.close(refusal.close_reason());
         }
     }
@@ -142,7 +168,7 @@ impl Outcome {
         if let Err(error) = result
             && !self.failed.swap(true, Ordering::Relaxed)
         {
-            self.reply.give(self.receipt.as_deref(), Err(error));
+            self.reply.give(self.receipt.as_ref(), Err(error));
         }
     }
 }
@@ -150,7 +176,7 @@ impl Outcome {
 impl Drop for Outcome {
     fn drop(&mut self) {
         if !self.failed.load(Ordering::Relaxed) {
-            self.reply.give::<Refusal>(self.receipt.as_deref(), Ok(None));
+            self.reply.give::<Refusal>(self.receipt.as_ref(), Ok(None));
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Subscriptions<S> {
     /// Names of the last that ended while messages may have waited for an answer: a client that stops may have an ACK
     /// on its way.
     ended: VecDeque<Box<str>>,
-    /// Names of the last that the server ended: the client may have an UNSUBSCRIBE on its way.
+    /// Names of the last that the server ended, or did not let begin: the client may have an UNSUBSCRIBE on its way.
     taken_back: VecDeque<Box<str>>,
 }
 
@@ -55,10 +55,6 @@ impl<S> Default for Subscriptions<S> {
     }
 }
 
-fn name(subscribe: &Subscribe) -> &ByteString {
-    subscribe.id.as_ref().unwrap_or(&subscribe.destination)
-}
-
 impl<S: Clone> Subscriptions<S> {
     fn find(&self, name: &str) -> Result<usize, usize> {
         self.open.binary_search_by(|entry| (*entry.name).cmp(name))
@@ -66,8 +62,8 @@ impl<S: Clone> Subscriptions<S> {
 
     /// Whether there is room for this one.
     pub(super) fn check(&self, subscribe: &Subscribe, limit: usize) -> Result<(), Violation> {
-        if self.find(name(subscribe)).is_ok() {
-            return Err(Violation::SubscriptionTaken(name(subscribe).clone()));
+        if self.find(subscribe.name()).is_ok() {
+            return Err(Violation::SubscriptionTaken(subscribe.name().clone()));
         }
         if self.open.len() >= limit {
             return Err(Violation::TooManySubscriptions(limit));
@@ -81,7 +77,7 @@ impl<S: Clone> Subscriptions<S> {
         data: S,
         limit: usize,
     ) -> Option<SharedUnacknowledged> {
-        let name = name(subscribe);
+        let name = subscribe.name();
         // An UNSUBSCRIBE from now on is this one's.
         self.taken_back.retain(|ended| **ended != **name);
         let unacknowledged = (subscribe.ack != Ack::Auto)
@@ -99,7 +95,7 @@ impl<S: Clone> Subscriptions<S> {
     }
 
     pub(super) fn forget(&mut self, subscribe: &Subscribe) -> Option<S> {
-        self.remove(name(subscribe)).ok()
+        self.remove(subscribe.name()).ok()
     }
 
     pub(super) fn remove(&mut self, name: &ByteString) -> Result<S, Violation> {
@@ -116,6 +112,14 @@ impl<S: Clone> Subscriptions<S> {
         let data = self.remove(name).ok()?;
         remember(&mut self.taken_back, (**name).into());
         Some(data)
+    }
+
+    /// The server lets a subscription not begin.
+    pub(super) fn turn_down(&mut self, name: &ByteString) {
+        // One that is open is another's; and a client may ask in vain again and again.
+        if self.find(name).is_err() && !self.taken_back.iter().any(|ended| **ended == **name) {
+            remember(&mut self.taken_back, (**name).into());
+        }
     }
 
     /// Whether the server ended a subscription of that name, and the client has not said so itself since.

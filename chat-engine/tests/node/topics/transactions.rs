@@ -58,7 +58,11 @@ async fn a_commit_with_one_refused_send_sends_none(world: &World) {
     subscriber.subscribe("s", "/topic/all-or-none").await;
     sender.subscribe("errors", "/user/queue/errors").await;
     let (foreign, body) = (format!("/app/chat/{room}"), r#"{"content":"강제로"}"#);
-    let cases = [(&*foreign, body, "not a member"), ("/nowhere", "x", "unknown destination")];
+    let cases = [
+        (&*foreign, body, "not a member"),
+        ("/nowhere", "x", "unknown destination"),
+        ("/app/token", "x", "not in a transaction"),
+    ];
     for (destination, body, title) in cases {
         sender.say(Command::Begin, &[("transaction", "t")], b"").await;
         for (destination, body) in
@@ -70,6 +74,8 @@ async fn a_commit_with_one_refused_send_sends_none(world: &World) {
         sender.say(Command::Commit, &[("transaction", "t"), ("receipt", "commit")], b"").await;
         let refusal = sender.expect(Command::Message).await;
         assert_eq!((refusal.header("message"), refusal.header("receipt-id")), (Some(title), Some("commit")));
+        let which = format!("SEND 2 of the transaction, to {destination:?}: ");
+        assert!(refusal.body().starts_with(&which), "{refusal:?}");
     }
     sender.publish("/topic/all-or-none", "end").await;
     assert_eq!(subscriber.body().await, "end");
