@@ -48,6 +48,15 @@ test('a reply, an edit and a deletion are there for everybody, also for who was 
     await expect(bubble(page, 'Which one?').locator('.quote')).toContainText('이번 주 목요일에 만나요');
   }
 
+  // Who runs the meetup may take back anybody's, and nobody else may.
+  await say(pageB, 'Buy cheap shoes');
+  await expect(bubble(pageA, 'Buy cheap shoes').getByRole('button', { name: '수정' })).toHaveCount(0);
+  await expect(bubble(pageB, '이번 주 목요일에 만나요').getByRole('button', { name: 'Delete' })).toHaveCount(
+    0,
+  );
+  await remove(pageA, 'ko', 'Buy cheap shoes');
+  await expect(bubble(pageB, 'Buy cheap shoes')).toHaveCount(0);
+
   // What happens while somebody is away is there when they come back, and nothing is loaded twice.
   const kept = await pageB.getByRole('log').locator('.message').first().elementHandle();
   await turn(pageB, 'hidden');
@@ -61,7 +70,7 @@ test('a reply, an edit and a deletion are there for everybody, also for who was 
   await live(pageB);
   await expect(bubble(pageB, '아무도 없네')).toHaveCount(1);
   await expect(bubble(pageB, '이번 주 목요일에 만나요')).toHaveCount(0);
-  await expect(pageB.getByRole('log').locator('.message.deleted')).toHaveCount(1);
+  await expect(pageB.getByRole('log').locator('.message.deleted')).toHaveCount(2);
   await expect(unread(pageA, '아무도 없네')).toHaveCount(0);
   expect(await kept?.evaluate((element) => element.isConnected)).toBe(true);
   const shots = process.env.MOYIZA_SCREENSHOTS;

@@ -149,7 +149,7 @@ export async function reword(
   await expect(bubble(page, after).locator('.edited')).toBeVisible();
 }
 
-/** Takes one's own message back. */
+/** Takes a message back. */
 export async function remove(page: Page, language: 'ko' | 'en', content: string): Promise<void> {
   page.once('dialog', (dialog) => dialog.accept());
   await bubble(page, content).hover();

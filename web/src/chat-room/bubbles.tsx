@@ -18,6 +18,7 @@ interface BubbleProps {
   readonly message: Message;
   readonly name: string;
   readonly isMine: boolean;
+  readonly mayDelete: boolean;
   readonly isFirst: boolean;
   readonly isLast: boolean;
   readonly quotedName: string | undefined;
@@ -58,7 +59,9 @@ export const Bubble = memo(function Bubble({ message, name, isMine, isFirst, isL
               <time dateTime={new Date(message.at).toISOString()}>{formatTime(message.at, language)}</time>
             )}
           </span>
-          {!isDeleted && !change && <Deeds isMine={isMine} onDeed={(deed) => rest.onDeed(deed, message)} />}
+          {!isDeleted && !change && (
+            <Deeds isMine={isMine} mayDelete={rest.mayDelete} onDeed={(deed) => rest.onDeed(deed, message)} />
+          )}
         </div>
         {change?.state === 'failed' && (
           <Failure
@@ -77,10 +80,17 @@ export const Bubble = memo(function Bubble({ message, name, isMine, isFirst, isL
 const DEEDS = { reply: 'reply', edit: 'edit', delete: 'bin' } as const;
 
 /** Beside a message while one points at it or has come to it with the keyboard. */
-function Deeds({ isMine, onDeed }: { readonly isMine: boolean; readonly onDeed: (deed: Deed) => void }) {
+function Deeds(props: {
+  readonly isMine: boolean;
+  readonly mayDelete: boolean;
+  readonly onDeed: (deed: Deed) => void;
+}) {
+  const { isMine, mayDelete, onDeed } = props;
   const text = useText();
   const words = { reply: text.reply, edit: text.edit, delete: text.deleteMessage };
-  const deeds: readonly Deed[] = isMine ? ['reply', 'edit', 'delete'] : ['reply'];
+  const deeds = (['reply', 'edit', 'delete'] as const).filter(
+    (deed) => deed === 'reply' || (deed === 'edit' ? isMine : mayDelete),
+  );
   return (
     <span className="deeds">
       {deeds.map((deed) => (

@@ -31,7 +31,7 @@ export function ChatPage({ id }: { readonly id: number }) {
           ))}
         </ul>
       </nav>
-      <ChatRoom key={id} id={id} title={title} onRefused={reloadMine} />
+      <ChatRoom key={id} id={id} title={title} onMembership={reloadMine} />
     </div>
   );
 }
@@ -48,16 +48,22 @@ function RoomLink({ room, isOpen }: { readonly room: MeetupSummary; readonly isO
   );
 }
 
-function ChatRoom(props: { readonly id: number; readonly title: string; readonly onRefused: () => unknown }) {
-  const { id, title, onRefused } = props;
+function ChatRoom(props: {
+  readonly id: number;
+  readonly title: string;
+  /** Somebody came or went. */
+  readonly onMembership: () => unknown;
+}) {
+  const { id, title, onMembership } = props;
   const text = useText();
   const me = useMe()?.id ?? 0;
   const { room, view, reopen } = useRoom(id);
   const isRefused = view.status === 'refused';
-  useEffect(() => {
-    if (isRefused) onRefused();
-  }, [isRefused, onRefused]);
   const names = useNames(id, view.entries, view.status === 'live');
+  const { count } = names;
+  useEffect(() => {
+    if (isRefused || count !== undefined) onMembership();
+  }, [isRefused, count, onMembership]);
   const banner = useMemo(() => <Banner view={view} />, [view]);
   const writing = useWriting(room, names);
   return (

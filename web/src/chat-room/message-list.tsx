@@ -34,6 +34,7 @@ export function MessageList({ room, view, names, me, onDeed }: Props) {
     return { name: nameOf(quoted.sender), content };
   };
   const nameOf = (user: number) => names.of(user) ?? text.formerMember;
+  const moderates = names.moderates(me);
   const isEmpty = view.status === 'live' && rows.length === 0 && view.outgoing.length === 0;
   return (
     <div className="chat-log">
@@ -77,6 +78,7 @@ export function MessageList({ room, view, names, me, onDeed }: Props) {
                   message={row.message}
                   name={nameOf(row.message.sender)}
                   isMine={row.message.sender === me}
+                  mayDelete={moderates || row.message.sender === me}
                   isFirst={row.isFirst}
                   isLast={row.isLast}
                   quotedName={quote?.name}

@@ -41,6 +41,8 @@ export interface Names {
   readonly of: (user: number) => string | undefined;
   /** How many are members now. */
   readonly count: number | undefined;
+  /** Whether somebody may take back what others said. */
+  readonly moderates: (user: number) => boolean;
 }
 
 /** Who is or was in the room; asked for again whenever the log tells of a coming or going, or a stranger. */
@@ -68,6 +70,10 @@ export function useNames(id: number, entries: readonly Entry[], isMember: boolea
   return useMemo(
     () => ({
       of: (user) => known.get(user)?.nickname,
+      moderates: (user) => {
+        const member = known.get(user);
+        return member !== undefined && member.former !== true && member.role !== 'member';
+      },
       count: members?.filter(({ former }) => former !== true).length,
     }),
     [known, members],
