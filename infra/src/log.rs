@@ -19,6 +19,9 @@ use sqlx::PgPool;
 use self::servers::Beside;
 use crate::{cli::Run, database::Database, instance::Instance, servers::Store};
 
+/// What is told while it works. It uses Redis like a node: that others have ended is what was asked for, and so is the
+/// end of its own connections, of which the client warns.
+pub const FILTER: &str = "warn,fred=error,chat_engine::reading::redis::lease=error";
 /// How long Kafka may take to give up on the nodes of an instance that does not run any more.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks whether it has.
@@ -32,7 +35,7 @@ pub enum Log {
     ///
     /// With every engine node stopped. Closes the old topic, writes to PostgreSQL what it still holds, and makes the
     /// new one. If it is interrupted, run it again: until then nodes refuse to start. Servers that are not set are the
-    /// instance's own, which must not run.
+    /// instance's own, which must not run. Where no cluster has ever run there is no such log, and nothing to end.
     BumpEpoch(Box<BumpEpoch>),
 }
 
@@ -134,6 +137,10 @@ async fn bump_on(
     next: Next,
     lost: bool,
 ) -> Result<Bumped> {
+    // Before it is asked for servers that there need not be.
+    if epoch::newest(database).await?.is_none_or(|(_, backend)| backend != Backend::Kafka) {
+        return Err(BumpError::NoLog.into());
+    }
     let beside = Beside::start(common, store, directory).await?;
     let order = Bump {
         brokers: beside.brokers.clone(),

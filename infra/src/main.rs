@@ -32,7 +32,7 @@ async fn run(cli: Cli) -> Result<u8> {
         }
         Command::Seed(options) => seed::run(options).await?,
         Command::Log(log) => {
-            telemetry::init("warn", LogFormat::Text);
+            telemetry::init(log::FILTER, LogFormat::Text);
             log::run(log).await?;
         }
         Command::WithServers(options) => {

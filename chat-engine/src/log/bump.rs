@@ -88,7 +88,9 @@ pub struct Bumped {
 #[derive(Debug, thiserror::Error)]
 pub enum BumpError {
     /// The log is not Kafka's.
-    #[error("this installation does not use Kafka for its log yet: there is nothing to end")]
+    #[error(
+        "there is no cluster's log: this installation keeps its log in PostgreSQL, and there is nothing to end"
+    )]
     NoLog,
     /// Nodes would go on in the old one.
     #[error("{0} engine nodes are running (members of the consumer group \"{1}\"): stop them first")]

@@ -37,7 +37,7 @@ async fn left_by_a_cluster(cluster: &Cluster) -> PathBuf {
     cluster.instance()
 }
 
-async fn expect_what_it_left(directory: &std::path::Path) {
+async fn expect_what_it_left(directory: &std::path::Path, epochs: &[&str]) {
     let url = instance::running(directory).unwrap().database_url;
     let mut database = PgConnection::connect(&url).await.unwrap();
     let rows: Vec<String> = sqlx::query_scalar("select body::json ->> 'content' from chat_messages")
@@ -49,7 +49,7 @@ async fn expect_what_it_left(directory: &std::path::Path) {
         .fetch_all(&mut database)
         .await
         .unwrap();
-    assert_eq!(backends, ["kafka", "embedded"]);
+    assert_eq!(backends, epochs);
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn run_goes_on_with_what_a_cluster_in_the_same_directory_left() {
     let cluster = Cluster::new();
     let directory = left_by_a_cluster(&cluster).await;
     let launcher = Launcher::start(&mut embedded(&directory));
-    expect_what_it_left(&directory).await;
+    expect_what_it_left(&directory, &["kafka", "embedded"]).await;
     launcher.signal(Signal::TERM);
     assert_eq!(launcher.end(), 0);
 }
@@ -66,12 +66,25 @@ async fn run_goes_on_with_what_a_cluster_in_the_same_directory_left() {
 async fn the_command_brings_home_what_a_cluster_left_on_servers_of_its_own() {
     let cluster = Cluster::new();
     let directory = left_by_a_cluster(&cluster).await;
-    let mut command = moyiza(&["log", "bump-epoch", "--to", "embedded", "--dir"]);
-    let output = command.arg(&directory).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 of its records") && said.contains("`moyiza run`"), "{said}");
+    // What is no trouble is not warned of.
+    let bump = |arguments: &[&str]| {
+        let mut command = moyiza(&["log", "bump-epoch", "--dir"]);
+        let output = command.arg(&directory).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let warned = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said, warned)
+    };
+    let (succeeded, said, warned) = bump(&[]);
+    assert!(succeeded && !warned.contains("WARN"), "{said}{warned}");
+    assert!(said.contains("1 of its records") && said.contains("Start the nodes"), "{said}");
+    let (succeeded, said, warned) = bump(&["--to", "embedded"]);
+    assert!(succeeded && !warned.contains("WARN"), "{said}{warned}");
+    assert!(said.contains("0 of its records") && said.contains("`moyiza run`"), "{said}");
     let launcher = Launcher::start(&mut embedded(&directory));
-    expect_what_it_left(&directory).await;
-    drop(launcher);
+    expect_what_it_left(&directory, &["kafka", "kafka", "embedded"]).await;
+    launcher.signal(Signal::TERM);
+    assert_eq!(launcher.end(), 0);
+    // There is none any more.
+    let (succeeded, said, warned) = bump(&[]);
+    assert!(!succeeded && warned.contains("there is no cluster's log"), "{said}{warned}");
 }
