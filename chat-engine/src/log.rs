@@ -87,6 +87,14 @@ impl Log {
         }
     }
 
+    /// The place behind the last record of a partition, whoever has read that; `None` where there is nobody else.
+    pub async fn end(&self, partition: u16) -> Result<Option<Seq>, StretchError> {
+        match self {
+            Self::Embedded(_) => Ok(None),
+            Self::Kafka(log) => log.end(partition).await.map(Some),
+        }
+    }
+
     /// Appends a record and waits until it is durable.
     pub async fn append_durably(&self, draft: Draft) -> Result<Seq, AppendError> {
         let (done, outcome) = tokio::sync::oneshot::channel();

@@ -43,6 +43,8 @@ pub enum CloseReason {
     RoomClosed,
     /// The database that holds older messages does not answer.
     HistoryUnavailable,
+    /// It resumes from a place that this node has not seen.
+    Behind,
     /// This node is going down.
     GoingAway,
     /// A fault of the engine's own.
@@ -90,6 +92,8 @@ impl CloseReason {
             Self::RoomClosed => ("room-closed", 1008, "the room was closed, do not subscribe again", false, true),
             Self::HistoryUnavailable =>
                 ("history", 1013, "history is unavailable, reconnect in a moment", true, true),
+            Self::Behind =>
+                ("behind", 1013, "this node has not seen that place yet, reconnect and resume in a moment", true, true),
             Self::GoingAway => ("going-away", 1012, "the server is going away, reconnect and resume", true, true),
             Self::Internal => ("internal", 1011, "an internal error, reconnect and resume", true, true),
         };

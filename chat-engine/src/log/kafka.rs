@@ -189,6 +189,10 @@ impl KafkaLog {
         self.0.stretches.read(room, from, to).await
     }
 
+    pub(super) async fn end(&self, partition: u16) -> Result<Seq, StretchError> {
+        self.0.stretches.end(partition).await
+    }
+
     /// Ends when nothing can be appended any more, and says why. A producer that can send no more is replaced.
     pub(crate) async fn broken(&self) -> String {
         let mut lost = self.0.deliveries.lost.subscribe();

@@ -134,6 +134,13 @@ impl Reader {
         self.within(find).await
     }
 
+    /// The place behind everything that is in the log of a room's partition; `None` where this node knows all of it.
+    pub(super) async fn end(&self, room: RoomId) -> Result<Option<Seq>, Unavailable> {
+        let Some(log) = self.log.get().cloned() else { return Ok(None) };
+        let partition = partition_of(room, self.epoch.partitions);
+        self.within(async move { Ok(log.end(partition).await?) }).await
+    }
+
     /// Waits so long for a reading. It goes on all the same: a query that is dropped half-way leaves its connection with an
     /// answer that the next query would take for its own. It keeps its turn for so long.
     async fn within<T: Send + 'static>(

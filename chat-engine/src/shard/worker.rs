@@ -45,6 +45,8 @@ enum FetchedContent {
     Snapshot(Weak<()>, Snapshot),
     /// Rows below the memory, for those who arrive.
     Older(Hold, Result<Rows, Unavailable>),
+    /// How far the log reaches, for those who have seen more of it than this node.
+    End(Result<Option<Seq>, Unavailable>),
     Page(pages::Asked, Hold, Result<(Option<Rows>, Option<Rows>), Unavailable>),
     Found(pages::Lookup, Hold, Result<Option<Found>, Unavailable>),
 }
@@ -84,6 +86,8 @@ pub(super) struct Worker {
     tail: Tail,
     /// Rooms whose older rows are being read for those who arrive.
     reaching: HashSet<RoomId>,
+    /// Rooms for which the log is asked how far it reaches.
+    asking: HashSet<RoomId>,
     /// Messages that are asked about and that this node has not seen yet.
     lookups: Vec<pages::Lookup>,
     /// When to look at which room. One that needs it no more is looked at in vain.
@@ -102,6 +106,7 @@ impl Worker {
             positions,
             tail,
             reaching: HashSet::new(),
+            asking: HashSet::new(),
             lookups: Vec::new(),
             timers: BinaryHeap::new(),
             out: Vec::new(),
@@ -225,6 +230,7 @@ impl Worker {
                 // Only now: what was read is there for everybody who waits, however little room there is.
                 self.tail.release(hold);
             }
+            FetchedContent::End(end) => self.log_ends(room, end),
             FetchedContent::Page(asked, hold, rows) => {
                 self.page(room, asked, self.if_whole(&hold, rows), hold.floor);
                 self.tail.release(hold);

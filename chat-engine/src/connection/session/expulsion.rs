@@ -32,6 +32,7 @@ impl Connection {
                 CloseReason::HistoryUnavailable => {
                     "what came before cannot be read at the moment: subscribe again"
                 }
+                CloseReason::Behind => "this node has not seen that place yet: subscribe again in a moment",
                 other => other.text(),
             };
             let (id, mut batch) = (self.engine.registry.next_id(), Batch::default());
@@ -49,7 +50,7 @@ const fn title(reason: CloseReason) -> Option<&'static str> {
         CloseReason::NotAMember => Some("not a member"),
         CloseReason::Banned => Some("banned"),
         CloseReason::RoomClosed => Some("room closed"),
-        CloseReason::HistoryUnavailable => Some("try again"),
+        CloseReason::HistoryUnavailable | CloseReason::Behind => Some("try again"),
         _ => None,
     }
 }

@@ -56,16 +56,35 @@ impl Stretches {
         from: Seq,
         to: Seq,
     ) -> Result<Vec<Arc<Record>>, StretchError> {
+        self.ask(move |log, deadline| log.read(room, from, to, deadline)).await
+    }
+
+    /// The place behind the last record of a partition.
+    pub(super) async fn end(&self, partition: u16) -> Result<Seq, StretchError> {
+        self.ask(move |log, deadline| log.end(partition, deadline)).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Place, Instant) -> Result<T, StretchError> + Send + 'static,
+    ) -> Result<T, StretchError> {
         let deadline = Instant::now() + PATIENCE;
         let permit = tokio::time::timeout_at(deadline.into(), self.permits.acquire()).await;
         let _permit = permit.map_err(|_| StretchError::Late)?.map_err(|_| StretchError::Late)?;
         let log = self.log.clone();
-        let read = tokio::task::spawn_blocking(move || log.read(room, from, to, deadline));
-        read.await.unwrap_or(Err(StretchError::Late))
+        let answer = tokio::task::spawn_blocking(move || question(&log, deadline));
+        answer.await.unwrap_or(Err(StretchError::Late))
     }
 }
 
 impl Place {
+    fn end(&self, partition: u16, deadline: Instant) -> Result<Seq, StretchError> {
+        let consumer = reader(&self.brokers, &self.topics, "stretch")?;
+        let topic = self.topics.chat_log(self.epoch.number);
+        let (_, end) = watermarks(&consumer, &topic, partition.into(), deadline)?;
+        Ok(self.epoch.seq(end.unsigned_abs()))
+    }
+
     fn read(
         &self,
         room: RoomId,

@@ -31,20 +31,26 @@ pub(super) struct Arriving {
     wanted: Option<Wanted>,
     /// When the node must have seen what the subscriber has.
     until: Instant,
+    /// What the subscriber says it has seen, the log does not have.
+    beyond: bool,
 }
 
 /// What is to be done for somebody who arrives.
 enum Verdict {
+    /// It wants nothing.
+    Nothing,
     Ready(Past),
     /// Memory must reach back by so many records.
     Reach(usize),
     /// The node must see this place first.
     Behind(Seq, Instant),
+    /// It has not seen it for long: the log is asked whether there is such a place.
+    Unclear(Seq),
 }
 
 impl Arriving {
     pub(super) fn new(outlet: RoomOutlet, wanted: Option<Wanted>, now: Instant) -> Self {
-        Self { outlet, wanted, until: now + CATCH_UP_PATIENCE }
+        Self { outlet, wanted, until: now + CATCH_UP_PATIENCE, beyond: false }
     }
 }
 
@@ -53,21 +59,24 @@ impl Worker {
     pub(super) fn advance(&mut self, room: RoomId, only: Option<SubscriberId>) {
         let Some(open) = self.rooms.get(&room) else { return };
         let (now, is_ready) = (Instant::now(), open.room.is_ready());
-        let (mut pasts, mut reach) = (Vec::new(), 0);
+        let (mut pasts, mut reach, mut unclear) = (Vec::new(), 0, false);
         let (mut awaited, mut timer) = (open.awaited.filter(|_| only.is_some()), None);
         for (id, arriving) in &open.arriving {
             if only.is_some_and(|only| only != *id) {
                 continue;
             }
-            let Some(wanted) = arriving.wanted else { continue };
-            match self.judge(room, wanted, arriving.until, now) {
+            match self.judge(room, arriving, now) {
                 Verdict::Ready(past) if is_ready => pasts.push((*id, past)),
                 // What is missing meanwhile is in memory by then.
-                Verdict::Ready(_) => {}
+                Verdict::Nothing | Verdict::Ready(_) => {}
                 Verdict::Reach(records) => reach = reach.max(records),
                 Verdict::Behind(seq, until) => {
                     awaited = Some(awaited.map_or(seq, |other| other.min(seq)));
                     timer = Some(timer.map_or(until, |other: Instant| other.min(until)));
+                }
+                Verdict::Unclear(seq) => {
+                    awaited = Some(awaited.map_or(seq, |other| other.min(seq)));
+                    unclear = true;
                 }
             }
         }
@@ -83,16 +92,20 @@ impl Worker {
         if reach > 0 && self.reaching.insert(room) {
             self.reach(room, reach);
         }
+        if unclear && self.asking.insert(room) {
+            self.ask_log(room);
+        }
     }
 
-    fn judge(&self, room: RoomId, wanted: Wanted, until: Instant, now: Instant) -> Verdict {
+    fn judge(&self, room: RoomId, arriving: &Arriving, now: Instant) -> Verdict {
+        let Arriving { wanted: Some(wanted), until, .. } = *arriving else { return Verdict::Nothing };
         let Some(after) = wanted.after else {
             return self.recent(room, wanted.history, Past::History);
         };
         // A log that is still to come has no records.
         let is_known = after.epoch() <= self.deps.epoch.number;
-        if is_known && after > self.head(room) && now < until {
-            return Verdict::Behind(after, until);
+        if is_known && after > self.head(room) && !arriving.beyond {
+            return if now < until { Verdict::Behind(after, until) } else { Verdict::Unclear(after) };
         }
         let (floor, most) = (self.tail.floor(room), usize::from(self.deps.tuning.max_replay));
         if is_known && after <= self.head(room) {
@@ -158,14 +171,41 @@ impl Worker {
         }
     }
 
+    /// Asks the log how far it reaches.
+    fn ask_log(&self, room: RoomId) {
+        let (reader, answers) = (self.deps.reader.clone(), self.deps.answers.clone());
+        tokio::spawn(async move {
+            let content = FetchedContent::End(reader.end(room).await);
+            let _ = answers.send(Input::Answer(Fetched { room, content }));
+        });
+    }
+
+    /// The log reaches so far, if that is known. Who has seen what it has, and this node has not, is better served by
+    /// another: what comes here would be older than what it shows. What the log does not have nobody has seen.
+    pub(super) fn log_ends(&mut self, room: RoomId, end: Result<Option<Seq>, Unavailable>) {
+        self.asking.remove(&room);
+        let (now, head) = (Instant::now(), self.head(room));
+        let Some(open) = self.rooms.get_mut(&room) else { return };
+        let mut behind = Vec::new();
+        for (id, arriving) in &mut open.arriving {
+            let after = arriving.wanted.and_then(|wanted| wanted.after);
+            let Some(after) = after.filter(|after| *after > head && now >= arriving.until) else { continue };
+            arriving.beyond = end.is_ok_and(|end| end.is_none_or(|end| after >= end));
+            if !arriving.beyond {
+                behind.push(*id);
+            }
+        }
+        for id in behind {
+            self.take_out(room, id, CloseReason::Behind);
+        }
+        self.advance(room, None);
+    }
+
     /// Whoever waits for what cannot be read is told to try again.
     fn refuse_arrivals(&mut self, room: RoomId) {
         let Some(open) = self.rooms.get(&room) else { return };
         let now = Instant::now();
-        let waits = |arriving: &Arriving| {
-            let verdict = arriving.wanted.map(|wanted| self.judge(room, wanted, arriving.until, now));
-            matches!(verdict, Some(Verdict::Reach(_)))
-        };
+        let waits = |arriving: &Arriving| matches!(self.judge(room, arriving, now), Verdict::Reach(_));
         let refused: Vec<_> =
             open.arriving.iter().filter(|(_, arriving)| waits(arriving)).map(|(id, _)| *id).collect();
         for id in refused {
