@@ -4,16 +4,17 @@ mod arrivals;
 mod carry_out;
 mod leaving;
 mod pages;
+mod timers;
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::{Arc, Weak},
     time::Instant,
 };
 
 use arrivals::Arriving;
 use shared::{RoomId, Seq};
+use timers::Timers;
 use tokio::sync::mpsc;
 
 use super::{
@@ -91,7 +92,7 @@ pub(super) struct Worker {
     /// Messages that are asked about and that this node has not seen yet.
     lookups: Vec<pages::Lookup>,
     /// When to look at which room. One that needs it no more is looked at in vain.
-    timers: BinaryHeap<Reverse<(Instant, RoomId)>>,
+    timers: Timers,
     out: Vec<Output>,
     /// Connections that have frames to write.
     batch: Batch,
@@ -108,7 +109,7 @@ impl Worker {
             reaching: HashSet::new(),
             asking: HashSet::new(),
             lookups: Vec::new(),
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             out: Vec::new(),
             batch: Batch::default(),
         }
@@ -120,7 +121,7 @@ impl Worker {
         mut records: mpsc::Receiver<Arrived>,
     ) {
         loop {
-            let next = self.timers.peek().map(|Reverse((due, _))| *due);
+            let next = self.timers.next();
             let timer = async {
                 match next {
                     Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -280,7 +281,7 @@ impl Worker {
         }
         let due: Vec<_> = open.later.extract_if(.., |(id, _)| !open.arriving.contains_key(id)).collect();
         if let Some(deadline) = open.room.deadline().filter(|deadline| Some(*deadline) != waited) {
-            self.timers.push(Reverse((deadline, id)));
+            self.timers.set(id, deadline);
         }
         if open.room.is_idle() {
             self.rooms.remove(&id);
@@ -301,10 +302,7 @@ impl Worker {
     /// Looks at the rooms whose time has come.
     fn look(&mut self) {
         let now = Instant::now();
-        while let Some(Reverse((due, room))) = self.timers.peek().copied()
-            && due <= now
-        {
-            self.timers.pop();
+        while let Some(room) = self.timers.pop(now) {
             let is_ready = |worker: &Self| worker.rooms.get(&room).is_some_and(|open| open.room.is_ready());
             let was_ready = is_ready(self);
             self.with_room(room, |room, out| room.flush_due(now, out));
@@ -313,6 +311,12 @@ impl Worker {
                 self.advance(room, None);
             }
             self.look_up(room, now);
+            // What is still to come there had no time of its own. Who arrives has set one again.
+            let deadline = self.rooms.get(&room).and_then(|open| open.room.deadline());
+            let lookups = self.lookups.iter().filter(|lookup| lookup.room == room);
+            if let Some(next) = lookups.map(|lookup| lookup.until).chain(deadline).min() {
+                self.timers.set(room, next);
+            }
         }
     }
 }

@@ -129,6 +129,26 @@ async fn a_deletion_is_final(world: &World) {
     assert!(a.page(room, &[]).await[0].1["deleted"].is_i64());
 }
 
+/// Nothing else happens in the room that would have the node look at it.
+async fn everybody_who_waits_for_what_does_not_come_is_answered(world: &World) {
+    let anna = world.person().await;
+    let room = world.room(&[&anna]).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(world.careful(&anna, room).await);
+    }
+    let nowhere = (clients[0].post(room, "하나").await + 1_000).to_string();
+    let edit = [("destination", &*format!("/app/edit/{room}")), ("seq", &*nowhere), ("receipt", "change")];
+    // One after the other: their times differ.
+    for client in &mut clients {
+        client.post(room, "그리고").await;
+        client.send(Command::Send, &edit, &says("x")).await;
+    }
+    for client in &mut clients {
+        assert_eq!(client.expect_refusal().await, ("no such message".into(), Some("change".into())));
+    }
+}
+
 /// A node that begins behind the deletion knows it all the same.
 #[tokio::test]
 async fn an_edit_that_lost_the_race_to_a_deletion_is_not_shown_after_a_restart_of_a_cluster() {
@@ -300,6 +320,7 @@ async fn an_overtaken_edit_that_is_sent_again_after_a_restart_is_the_same_edit(w
 }
 
 crate::world::on_both_backends!(
+    everybody_who_waits_for_what_does_not_come_is_answered,
     an_edit_reaches_everybody_and_every_page,
     an_overtaken_edit_that_is_sent_again_after_a_restart_is_the_same_edit,
     a_deletion_is_final,

@@ -84,7 +84,7 @@ impl Worker {
             open.awaited = awaited;
         }
         if let Some(until) = timer {
-            self.timers.push(std::cmp::Reverse((until, room)));
+            self.timers.set(room, until);
         }
         if !pasts.is_empty() {
             self.with_room(room, |room, out| room.arrive(pasts, out));

@@ -34,9 +34,9 @@ enum Asker {
 
 /// A message that is asked about.
 pub(super) struct Lookup {
-    room: RoomId,
+    pub(super) room: RoomId,
     pub(super) seq: Seq,
-    until: Instant,
+    pub(super) until: Instant,
     pub(super) reply: oneshot::Sender<Result<Target, Unavailable>>,
 }
 
@@ -128,7 +128,7 @@ impl Worker {
         let lookup = Lookup { room, seq, until, reply };
         if seq.epoch() <= self.deps.epoch.number && seq > self.positions[self.partition(room)] {
             // Seen on another node: it is on its way here.
-            self.timers.push(std::cmp::Reverse((until, room)));
+            self.timers.set(room, until);
             self.lookups.push(lookup);
             return;
         }
