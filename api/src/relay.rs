@@ -86,17 +86,27 @@ pub(crate) async fn run(database: PgPool, sink: Sink, stopping: CancellationToke
         let call = async {
             match &mut lines {
                 // After a failure the call of the next event is no reason to try earlier.
-                Some(lines) if wait == POLL => drop(lines.calls.recv().await),
+                Some(lines) if wait == POLL => lines.calls.recv().await.map(drop),
                 _ => std::future::pending().await,
             }
         };
-        tokio::select! {
-            () = stopping.cancelled() => {}
-            () = call => {}
-            () = tokio::time::sleep(wait) => {}
+        let heard = tokio::select! {
+            () = stopping.cancelled() => Ok(()),
+            heard = call => heard,
+            () = tokio::time::sleep(wait) => Ok(()),
+        };
+        if let Err(error) = heard {
+            tracing::warn!(%error, "new events are not heard of");
+            lines = None;
+            wait_unless(&stopping, BACKOFF).await;
         }
     }
     Ok(())
+}
+
+async fn wait_unless(stopping: &CancellationToken, wait: Duration) {
+    // Either way it is over.
+    let _ = tokio::time::timeout(wait, stopping.cancelled()).await;
 }
 
 /// Makes sure that we hear calls, and only then looks: nothing falls between the two. Relays for as long as there is
