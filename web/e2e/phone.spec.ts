@@ -13,7 +13,7 @@ test('on a phone what one can do with a message of others is beside it, however 
     browser.newContext({ ...PHONE, locale: 'en-US' }),
   ]);
   const [pageA, forB] = await Promise.all([a.newPage(), b.newPage()]);
-  await Promise.all([signUp(pageA, 'ko', SITE_A, `나래${run}`), signUp(forB, 'en', SITE_B, `nora${run}`)]);
+  await Promise.all([signUp(pageA, 'ko', SITE_A, `다솜${run}`), signUp(forB, 'en', SITE_B, `dasom${run}`)]);
   const meetup = await createClub(pageA, 'ko', `Small screens ${run}`);
   await join(forB, 'en', SITE_B, meetup);
   const pageB = await openRoom(b, SITE_B, meetup);
