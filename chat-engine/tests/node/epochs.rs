@@ -149,10 +149,7 @@ async fn what_cannot_be_history_does_not_keep_an_epoch_from_ending_and_is_a_dead
     with_world_as(Backing::ProcessesOnly, &[], async |world| {
         let anna = world.person().await;
         let room = world.room(&[&anna]).await;
-        sqlx::raw_sql("alter table chat_messages add check (body not like '%refuse me%')")
-            .execute(&world.pool)
-            .await
-            .unwrap();
+        world.refuse_some_rows().await;
         start(world, 2).await.unwrap().stop().await;
         let first = append(world, &anna, room, "a", "하나").await;
         let mut letters = vec![produce(world, room, &[("stray", "yes")], b"{}").await];

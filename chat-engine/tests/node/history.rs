@@ -270,10 +270,7 @@ async fn poison_in_the_log_of_a_cluster_is_a_dead_letter_and_the_rest_are_rows()
     with_world_as(Backing::ProcessesOnly, &[], async |world: &World| {
         let anna = world.person().await;
         let room = world.room(&[&anna]).await;
-        sqlx::raw_sql("alter table chat_messages add check (body not like '%refuse me%')")
-            .execute(&world.pool)
-            .await
-            .unwrap();
+        world.refuse_some_rows().await;
         let node = plain_node(world).await;
         let mut seqs = post(&node, room, &anna, 20).await;
         let mut offsets = Vec::new();

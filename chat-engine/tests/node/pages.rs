@@ -167,8 +167,7 @@ async fn a_page_that_would_have_a_gap_is_refused() {
         world.restart().await;
         let mut a = world.connect_to(&anna, room).await;
         a.send(Command::Subscribe, &[("id", "errors"), ("destination", "/user/queue/errors")], "").await;
-        let mut hold = world.pool.begin().await.unwrap();
-        sqlx::query("lock table chat_messages in access exclusive mode").execute(&mut *hold).await.unwrap();
+        let hold = world.lock_messages().await;
         let destination = format!("/app/history/{room}");
         a.send(Command::Send, &[("destination", &destination), ("receipt", "p")], "").await;
         world.readers_wait(1).await;
@@ -270,8 +269,7 @@ async fn without_the_database_a_page_is_refused_and_the_connection_lives_on(worl
     world.restart().await;
     let mut a = world.connect_to(&anna, room).await;
     a.send(Command::Subscribe, &[("id", "errors"), ("destination", "/user/queue/errors")], "").await;
-    let mut hold = world.pool.begin().await.unwrap();
-    sqlx::query("lock table chat_messages in access exclusive mode").execute(&mut *hold).await.unwrap();
+    let hold = world.lock_messages().await;
     let destination = format!("/app/history/{room}");
     a.send(Command::Send, &[("destination", &destination), ("receipt", "p")], "").await;
     assert_eq!(a.expect_refusal().await, ("try again".into(), Some("p".into())));
@@ -296,8 +294,7 @@ async fn readers_leave_the_database_to_others(world: &World) {
     for _ in 0..12 {
         readers.push(world.connect_to(&anna, room).await);
     }
-    let mut hold = world.pool.begin().await.unwrap();
-    sqlx::query("lock table chat_messages in access exclusive mode").execute(&mut *hold).await.unwrap();
+    let hold = world.lock_messages().await;
     let destination = format!("/app/history/{room}");
     for reader in &mut readers {
         reader.send(Command::Send, &[("destination", &destination), ("receipt", "p")], "").await;
@@ -321,8 +318,7 @@ async fn one_person_waits_for_so_many_pages_at_once(world: &World) {
     world.rows(room, 1).await;
     world.restart().await;
     assert_eq!(world.messages(&anna, room, "").await, (vec![sent], false, false));
-    let mut hold = world.pool.begin().await.unwrap();
-    sqlx::query("lock table chat_messages in access exclusive mode").execute(&mut *hold).await.unwrap();
+    let hold = world.lock_messages().await;
     let bearer = format!("Authorization: Bearer {}\r\n", anna.token);
     let path = format!("GET /rooms/{room}/messages");
     let ask = || world.request(&anna, &path, &bearer);

@@ -47,6 +47,8 @@ use crate::{
 const POLL: Duration = Duration::from_millis(100);
 /// How long brokers may say that they do not know the topic before it is looked up. They say so while leadership moves.
 const UNKNOWN: Duration = Duration::from_secs(5);
+/// How long the look may take: nothing is read meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two lines about what librdkafka cannot mend, of which it tells again and again.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
 
@@ -200,7 +202,11 @@ impl Tail {
             return Ok(());
         }
         // Of all topics: asked for one that is not there, some brokers answer with its name and an error.
-        let Ok(metadata) = self.consumer.fetch_metadata(None, UNKNOWN) else { return Ok(()) };
+        let Ok(metadata) = self.consumer.fetch_metadata(None, LOOK) else {
+            // Not again at once: records of other brokers are not to wait for this.
+            self.trouble.unknown_since = Some(Instant::now());
+            return Ok(());
+        };
         if metadata.topics().iter().any(|topic| topic.name() == self.chat_topic) {
             self.trouble.unknown_since = None;
             return Ok(());

@@ -67,8 +67,7 @@ async fn without_the_database_what_is_in_memory_is_resumed(world: &World) {
     world.rows(room, 4).await;
     let mut b = world.connect(&bo).await;
     b.send(Command::Subscribe, &[("id", "errors"), ("destination", "/user/queue/errors")], "").await;
-    let mut hold = world.pool.begin().await.unwrap();
-    sqlx::query("lock table chat_messages in access exclusive mode").execute(&mut *hold).await.unwrap();
+    let hold = world.lock_messages().await;
     let resumed = b.resume(room, missed[0], 0).await;
     assert_eq!((resumed.seqs(), resumed.recovered), (vec![missed[1]], Some(true)));
     // Further back there is nothing to resume from: only this is refused, and its name is free again.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::{Postgres, Transaction};
+
 use super::World;
 use crate::{client::PATIENCE, load::content};
 
@@ -54,5 +56,18 @@ impl World {
             }
         };
         tokio::time::timeout(PATIENCE, there).await.expect("the rows in time");
+    }
+
+    /// From now on the database takes no row that says "refuse me".
+    pub(crate) async fn refuse_some_rows(&self) {
+        let refuse = "alter table chat_messages add check (body not like '%refuse me%')";
+        sqlx::raw_sql(refuse).execute(&self.pool).await.unwrap();
+    }
+
+    /// Nobody reads or writes a message until this is dropped.
+    pub(crate) async fn lock_messages(&self) -> Transaction<'static, Postgres> {
+        let mut lock = self.pool.begin().await.unwrap();
+        sqlx::query("lock table chat_messages in access exclusive mode").execute(&mut *lock).await.unwrap();
+        lock
     }
 }
