@@ -7,6 +7,9 @@ use sqlx::PgPool;
 
 pub(crate) const EPOCH: Epoch = Epoch { number: 1, partitions: 1 };
 
+/// Bytes sent at once, in every way of writing: a batch in one piece takes PostgreSQL a third longer.
+const PIECE: usize = 32 << 10;
+
 /// The epoch that is written.
 pub(crate) async fn begin(pool: &PgPool, next: u64) {
     sqlx::query("insert into log_epochs (epoch, backend, partitions) values (1, 'kafka', 1)")
@@ -42,7 +45,7 @@ pub(crate) async fn text(pool: &PgPool, records: impl Iterator<Item = Record>) -
             second % 60,
         )
         .unwrap();
-        if piece.len() > 1 << 18 {
+        if piece.len() >= PIECE {
             copying.send(piece.as_bytes()).await.unwrap();
             piece.clear();
         }
@@ -62,7 +65,9 @@ pub(crate) async fn binary(pool: &PgPool, chunks: &[Vec<std::sync::Arc<Record>>]
     let began = Instant::now();
     for bytes in &encoded {
         let mut copying = connection.copy_in_raw(statement).await.unwrap();
-        copying.send(&bytes[..]).await.unwrap();
+        for piece in bytes.chunks(PIECE) {
+            copying.send(piece).await.unwrap();
+        }
         copying.finish().await.unwrap();
     }
     began.elapsed()

@@ -1,9 +1,10 @@
 //! What a batch of records does to the stored positions. A statement may touch a row once, so everything
 //! that happens to one member in the batch is folded into one change first.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use shared::{RoomId, Seq, UserId};
+use sqlx::PgPool;
 
 use crate::record::{Record, RecordKind};
 
@@ -42,8 +43,7 @@ enum Change {
 
 impl PositionChanges {
     pub(super) fn of(records: &[Arc<Record>]) -> Self {
-        // In the order of the key: two writers that lock the same rows lock them in the same order.
-        let mut folded = BTreeMap::new();
+        let mut folded = HashMap::new();
         for record in records {
             let member = (record.draft.room, record.draft.user);
             let change = match (record.draft.kind, folded.get(&member)) {
@@ -57,6 +57,9 @@ impl PositionChanges {
             };
             folded.insert(member, change);
         }
+        // In the order of the key: two writers that lock the same rows lock them in the same order.
+        let mut folded: Vec<_> = folded.into_iter().collect();
+        folded.sort_unstable_by_key(|(member, _)| *member);
         let mut changes = Self::default();
         for (member, change) in folded {
             match change {
@@ -67,6 +70,24 @@ impl PositionChanges {
         }
         changes
     }
+}
+
+/// Moves members' positions forwards. Whoever is no member has none, and gets none.
+pub(super) async fn advance(pool: &PgPool, to: &Columns) -> sqlx::Result<()> {
+    if to.rooms.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update read_positions as position set seq = new.seq \
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as new (room_id, user_id, seq) \
+         where position.room_id = new.room_id and position.user_id = new.user_id and position.seq < new.seq",
+    )
+    .bind(&to.rooms)
+    .bind(&to.users)
+    .bind(&to.seqs)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use sqlx::{PgExecutor, PgPool, types::time::OffsetDateTime};
 use super::{
     changes::{NewRow, Rows, text},
     copy,
-    positions::PositionChanges,
+    positions::{self, PositionChanges},
 };
 use crate::{
     log::{epoch::Epoch, repeats::Key},
@@ -45,11 +45,12 @@ pub async fn write(
 ) -> sqlx::Result<bool> {
     let stretch = Stretch { epoch, partition, from, to };
     let rows = Rows::of(pool, records).await?;
+    let positions = PositionChanges::of(records);
     if !rows.change_others() {
-        return move_on(pool, stretch, 0, records, &rows.new).await;
+        return move_on(pool, stretch, 0, &positions, &rows.new).await;
     }
     let mut transaction = pool.begin().await?;
-    if !move_on(&mut *transaction, stretch, 0, records, &rows.new).await? {
+    if !move_on(&mut *transaction, stretch, 0, &positions, &rows.new).await? {
         transaction.rollback().await?;
         return Ok(false);
     }
@@ -79,7 +80,12 @@ pub async fn is_written(pool: &PgPool, records: &[Arc<Record>]) -> sqlx::Result<
     .await
 }
 
-/// The same for many records, by COPY. `told`: the reading state has been told of every offset before it.
+/// The same for many records, by COPY. `told`: the reading state has been told of every offset before it, and the
+/// positions of their senders are stored.
+///
+/// Senders' positions are written at the same time on another connection, since they take half as long as the rows:
+/// they only ever move forwards, so that it makes no difference whether they come first, last or twice. After a crash
+/// they may be missing: whoever reads records again from `told` on calls [`advance`] for them.
 ///
 /// It goes on when it is dropped: sqlx leaves a connection whose COPY is dropped one answer behind the server, and whoever
 /// gets it next from the pool takes another's rows for its own.
@@ -90,7 +96,17 @@ pub async fn write_many(
     records: &[Arc<Record>],
 ) -> sqlx::Result<bool> {
     let (pool, records) = (pool.clone(), records.to_vec());
-    match tokio::spawn(async move { copy_all(&pool, stretch, told, &records).await }).await {
+    let written = tokio::spawn(async move {
+        let mut positions = PositionChanges::of(&records);
+        let advanced = std::mem::take(&mut positions.advanced);
+        // Both to their ends, whatever becomes of the other: a COPY is not to be dropped.
+        let (written, advanced) = tokio::join!(
+            copy_all(&pool, stretch, told, &positions, &records),
+            positions::advance(&pool, &advanced)
+        );
+        advanced.and(written)
+    });
+    match written.await {
         Ok(written) => written,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime ends.
@@ -98,11 +114,22 @@ pub async fn write_many(
     }
 }
 
-async fn copy_all(pool: &PgPool, stretch: Stretch, told: u64, records: &[Arc<Record>]) -> sqlx::Result<bool> {
+/// Moves the stored positions of whoever sent `records`, which are rows already.
+pub(super) async fn advance(pool: &PgPool, records: &[Arc<Record>]) -> sqlx::Result<()> {
+    positions::advance(pool, &PositionChanges::of(records).advanced).await
+}
+
+async fn copy_all(
+    pool: &PgPool,
+    stretch: Stretch,
+    told: u64,
+    positions: &PositionChanges,
+    records: &[Arc<Record>],
+) -> sqlx::Result<bool> {
     let rows = Rows::of(pool, records).await?;
     let mut transaction = pool.begin().await?;
     // First, for it locks: whoever loses a race has not written a row.
-    if !move_on(&mut *transaction, stretch, told, records, &[]).await? {
+    if !move_on(&mut *transaction, stretch, told, positions, &[]).await? {
         transaction.rollback().await?;
         return Ok(false);
     }
@@ -114,17 +141,16 @@ async fn copy_all(pool: &PgPool, stretch: Stretch, told: u64, records: &[Arc<Rec
     Ok(true)
 }
 
-/// Moves the next offset and the positions that `records` are about, and inserts `rows`.
+/// Moves the next offset and `positions`, and inserts `rows`.
 async fn move_on(
     executor: impl PgExecutor<'_>,
     stretch: Stretch,
     told: u64,
-    records: &[Arc<Record>],
+    positions: &PositionChanges,
     rows: &[NewRow],
 ) -> sqlx::Result<bool> {
     let column = |value: fn(&Record) -> i64| rows.iter().map(|row| value(&row.record)).collect::<Vec<_>>();
     let drafts = || rows.iter().map(|row| &row.record.draft);
-    let positions = PositionChanges::of(records);
     let moved: i64 = sqlx::query_scalar(include_str!("write.sql"))
         .bind(stretch.epoch.number.cast_signed())
         .bind(i32::from(stretch.partition))

@@ -1,5 +1,7 @@
 //! The log becomes rows, once each, whatever happens on the way.
 
+mod positions;
+
 use std::{
     collections::BTreeSet,
     sync::{
@@ -18,10 +20,6 @@ use chat_engine::{
         partition_of,
     },
 };
-use fred::{
-    interfaces::{ClientLike as _, FunctionInterface as _},
-    types::{Builder, config::Config},
-};
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
     consumer::{Consumer as _, StreamConsumer},
@@ -32,7 +30,7 @@ use rdkafka::{
 use shared::{RoomId, UserId, database, names::Topics, testing};
 
 use crate::{
-    client::{Client, PATIENCE},
+    client::PATIENCE,
     proxy::Proxy,
     settings::settings,
     world::{Backing, Person, World, metric, metric_becomes, with_world_as},
@@ -356,55 +354,6 @@ async fn rows_of_a_cluster_come_when_postgres_is_back_and_memory_is_bounded() {
         for (room, seqs) in rooms.iter().zip(&seqs) {
             expect_rows(world, *room, seqs).await;
         }
-        stop(node).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn rows_of_a_cluster_do_not_wait_for_redis_and_redis_hears_of_them_later() {
-    with_world_as(Backing::ProcessesOnly, &[], async |world: &World| {
-        let (anna, bo) = (world.person().await, world.person().await);
-        let room = world.room(&[&anna, &bo]).await;
-        let server = testing::server("MOYIZA_TEST_REDIS_URL");
-        let (proxy, url) = Proxy::start(&server).await;
-        let node = node(world, &["--history-batch", "20"], world.database_url(), &url).await;
-        let mut client = Client::connect(node.addr(), &bo.token).await;
-        client.follow(room).await;
-        let redis = Builder::from_config(Config::from_url(&server).unwrap()).build().unwrap();
-        redis.init().await.unwrap();
-        let position = async |user: UserId| {
-            let tag = format!("{}{{room:{room}}}", world.prefix());
-            let keys: Vec<_> =
-                ["positions", "active", "meta", "changes"].map(|key| format!("{tag}:{key}")).into();
-            let answer: Vec<String> =
-                redis.fcall("moyiza_snapshot", keys, Vec::<String>::new()).await.unwrap();
-            let mut members =
-                answer[1..].chunks(2).map(|pair| (pair[0].clone(), pair[1].parse::<i64>().unwrap()));
-            members.find(|(member, _)| *member == user.to_string()).map(|(_, position)| position)
-        };
-        let mut seqs = post(&node, room, &anna, 5).await;
-        let told = async |seq: i64| {
-            let told = async {
-                while position(anna.id).await != Some(seq) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            tokio::time::timeout(PATIENCE, told).await.expect("Redis is told");
-        };
-        told(*seqs.last().unwrap()).await;
-        proxy.cut();
-        // Far more than wait in memory for Redis.
-        for _ in 0..10 {
-            seqs.extend(post(&node, room, &anna, 50).await);
-            expect_rows(world, room, &seqs).await;
-        }
-        proxy.heal();
-        told(*seqs.last().unwrap()).await;
-        seqs.extend(post(&node, room, &anna, 5).await);
-        told(*seqs.last().unwrap()).await;
-        expect_rows(world, room, &seqs).await;
-        drop(client);
         stop(node).await;
     })
     .await;
