@@ -116,7 +116,10 @@ pub async fn write_many(
 
 /// Moves the stored positions of whoever sent `records`, which are rows already.
 pub(super) async fn advance(pool: &PgPool, records: &[Arc<Record>]) -> sqlx::Result<()> {
-    positions::advance(pool, &PositionChanges::of(records).advanced).await
+    let PositionChanges { joined, advanced, .. } = PositionChanges::of(records);
+    positions::advance(pool, &advanced).await?;
+    // Joinings are stored with their rows; but who joined may have sent something in a later batch.
+    positions::advance(pool, &joined).await
 }
 
 async fn copy_all(

@@ -285,3 +285,35 @@ async fn what_an_edit_is_known_by_outlives_what_it_said() {
     })
     .await;
 }
+
+/// A crash may leave a batch's rows without its senders' positions.
+#[tokio::test]
+async fn senders_of_rows_that_are_read_again_are_moved_and_nobody_else() {
+    with_tables(async |table| {
+        let [anna, bo, cy, dan] = [7, 8, 9, 10].map(|id| UserId::try_from(id).unwrap());
+        let said_by = |user| Draft::message(room(), user, None, None, "hi");
+        let drafts = [
+            Draft::joined(room(), anna, 1),
+            Draft::joined(room(), bo, 2),
+            Draft::joined(room(), cy, 3),
+            said_by(anna),
+            said_by(cy),
+            said_by(dan),
+            Draft::left(room(), cy, 4),
+        ];
+        // The joinings in a batch of their own.
+        table.write(&drafts[..3]).await;
+        table.write(&drafts[3..]).await;
+        sqlx::query("update read_positions set seq = 0").execute(table.pool).await.unwrap();
+        let seqs = (0..).map(|offset| EPOCH.seq(offset));
+        let again: Vec<_> = seqs.zip(drafts).map(|(seq, draft)| Arc::new(Record { seq, draft })).collect();
+        advance(table.pool, &again).await.unwrap();
+        let positions: Vec<(UserId, Seq)> =
+            sqlx::query_as("select user_id, seq from read_positions order by user_id")
+                .fetch_all(table.pool)
+                .await
+                .unwrap();
+        assert_eq!(positions, [(anna, EPOCH.seq(3)), (bo, EPOCH.seq(1))]);
+    })
+    .await;
+}
