@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use shared::{RoomId, Seq, UserId};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::record::{Record, RecordKind};
 
@@ -17,6 +17,10 @@ pub(super) struct Columns {
 }
 
 impl Columns {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
     fn push(&mut self, (room, user): (RoomId, UserId), seq: Seq) {
         self.rooms.push(room.get());
         self.users.push(user.get());
@@ -73,8 +77,8 @@ impl PositionChanges {
 }
 
 /// Moves members' positions forwards. Whoever is no member has none, and gets none.
-pub(super) async fn advance(pool: &PgPool, to: &Columns) -> sqlx::Result<()> {
-    if to.rooms.is_empty() {
+pub(super) async fn advance(executor: impl PgExecutor<'_>, to: &Columns) -> sqlx::Result<()> {
+    if to.is_empty() {
         return Ok(());
     }
     sqlx::query(
@@ -85,7 +89,7 @@ pub(super) async fn advance(pool: &PgPool, to: &Columns) -> sqlx::Result<()> {
     .bind(&to.rooms)
     .bind(&to.users)
     .bind(&to.seqs)
-    .execute(pool)
+    .execute(executor)
     .await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use sqlx::{PgExecutor, PgPool, types::time::OffsetDateTime};
+use sqlx::{PgExecutor, PgPool, Postgres, pool::PoolConnection, types::time::OffsetDateTime};
 
 use super::{
     changes::{NewRow, Rows, text},
@@ -80,12 +80,7 @@ pub async fn is_written(pool: &PgPool, records: &[Arc<Record>]) -> sqlx::Result<
     .await
 }
 
-/// The same for many records, by COPY. `told`: the reading state has been told of every offset before it, and the
-/// positions of their senders are stored.
-///
-/// Senders' positions are written at the same time on another connection, since they take half as long as the rows:
-/// they only ever move forwards, so that it makes no difference whether they come first, last or twice. After a crash
-/// they may be missing: whoever reads records again from `told` on calls [`advance`] for them.
+/// The same for many records, by COPY. `told`: the reading state has been told of every offset before it.
 ///
 /// It goes on when it is dropped: sqlx leaves a connection whose COPY is dropped one answer behind the server, and whoever
 /// gets it next from the pool takes another's rows for its own.
@@ -96,17 +91,7 @@ pub async fn write_many(
     records: &[Arc<Record>],
 ) -> sqlx::Result<bool> {
     let (pool, records) = (pool.clone(), records.to_vec());
-    let written = tokio::spawn(async move {
-        let mut positions = PositionChanges::of(&records);
-        let advanced = std::mem::take(&mut positions.advanced);
-        // Both to their ends, whatever becomes of the other: a COPY is not to be dropped.
-        let (written, advanced) = tokio::join!(
-            copy_all(&pool, stretch, told, &positions, &records),
-            positions::advance(&pool, &advanced)
-        );
-        advanced.and(written)
-    });
-    match written.await {
+    match tokio::spawn(async move { copy_all(&pool, stretch, told, &records).await }).await {
         Ok(written) => written,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime ends.
@@ -114,34 +99,40 @@ pub async fn write_many(
     }
 }
 
-/// Moves the stored positions of whoever sent `records`, which are rows already.
-pub(super) async fn advance(pool: &PgPool, records: &[Arc<Record>]) -> sqlx::Result<()> {
-    let PositionChanges { joined, advanced, .. } = PositionChanges::of(records);
-    positions::advance(pool, &advanced).await?;
-    // Joinings are stored with their rows; but who joined may have sent something in a later batch.
-    positions::advance(pool, &joined).await
-}
-
-async fn copy_all(
-    pool: &PgPool,
-    stretch: Stretch,
-    told: u64,
-    positions: &PositionChanges,
-    records: &[Arc<Record>],
-) -> sqlx::Result<bool> {
+async fn copy_all(pool: &PgPool, stretch: Stretch, told: u64, records: &[Arc<Record>]) -> sqlx::Result<bool> {
     let rows = Rows::of(pool, records).await?;
+    let mut positions = PositionChanges::of(records);
+    let advanced = std::mem::take(&mut positions.advanced);
     let mut transaction = pool.begin().await?;
     // First, for it locks: whoever loses a race has not written a row.
-    if !move_on(&mut *transaction, stretch, told, positions, &[]).await? {
+    if !move_on(&mut *transaction, stretch, told, &positions, &[]).await? {
         transaction.rollback().await?;
         return Ok(false);
     }
-    copy::copy(&mut transaction, &rows.new).await?;
+    // Senders' positions take half as long as the rows, and need not wait for them: too early they do no harm, for the
+    // records are in the log. But whoever loads positions with the next offset has those of every row before it.
+    if let Some(mut beside) = spare_connection(pool, &positions) {
+        // Both to their ends: a COPY is not to be dropped.
+        let (copied, moved) = tokio::join!(
+            copy::copy(&mut transaction, &rows.new),
+            positions::advance(&mut *beside, &advanced)
+        );
+        copied.and(moved)?;
+    } else {
+        positions::advance(&mut *transaction, &advanced).await?;
+        copy::copy(&mut transaction, &rows.new).await?;
+    }
     if rows.change_others() {
         rows.update(&mut transaction).await?;
     }
     transaction.commit().await?;
     Ok(true)
+}
+
+/// A connection beside that of a transaction which has made `held`. Only one that nobody waits for, and only where the
+/// transaction holds no positions: whoever waited there for it would never see it go on.
+fn spare_connection(pool: &PgPool, held: &PositionChanges) -> Option<PoolConnection<Postgres>> {
+    if held.joined.is_empty() && held.left.is_empty() { pool.try_acquire() } else { None }
 }
 
 /// Moves the next offset and `positions`, and inserts `rows`.

@@ -10,7 +10,6 @@ use crate::{
     history::{
         Stretch,
         metrics::{Metrics, count},
-        write::advance,
         write_many,
     },
     record::Record,
@@ -52,12 +51,11 @@ impl Writer {
             count(&self.metrics.dead_letters, 1);
         }
         let Stretch { epoch, from, to, .. } = work.stretch;
-        let new = work.records.partition_point(|record| record.seq < epoch.seq(from));
-        self.advance(&work.records[..new]).await;
         if to <= from {
             // Read again only to tell of it.
             return Outcome::Written;
         }
+        let new = work.records.partition_point(|record| record.seq < epoch.seq(from));
         // Pieces that are still to be written, the next one last.
         let mut pieces = vec![(work.stretch, &work.records[new..])];
         while let Some((stretch, records)) = pieces.pop() {
@@ -79,15 +77,6 @@ impl Writer {
             }
         }
         Outcome::Written
-    }
-
-    /// Records that are rows already are read again because nobody knows whether all that follows from them was done.
-    async fn advance(&self, records: &[Arc<Record>]) {
-        while let Err(error) = advance(&self.pool, records).await {
-            tracing::warn!(%error, "positions not written, trying again");
-            count(&self.metrics.failures, 1);
-            tokio::time::sleep(RETRY).await;
-        }
     }
 
     /// The database refuses some of `records` for what they are: halves, until it is one.

@@ -286,34 +286,40 @@ async fn what_an_edit_is_known_by_outlives_what_it_said() {
     .await;
 }
 
-/// A crash may leave a batch's rows without its senders' positions.
+/// Whoever loads positions takes them for those of every row before the next offset.
 #[tokio::test]
-async fn senders_of_rows_that_are_read_again_are_moved_and_nobody_else() {
-    with_tables(async |table| {
-        let [anna, bo, cy, dan] = [7, 8, 9, 10].map(|id| UserId::try_from(id).unwrap());
-        let said_by = |user| Draft::message(room(), user, None, None, "hi");
-        let drafts = [
-            Draft::joined(room(), anna, 1),
-            Draft::joined(room(), bo, 2),
-            Draft::joined(room(), cy, 3),
-            said_by(anna),
-            said_by(cy),
-            said_by(dan),
-            Draft::left(room(), cy, 4),
-        ];
-        // The joinings in a batch of their own.
-        table.write(&drafts[..3]).await;
-        table.write(&drafts[3..]).await;
-        sqlx::query("update read_positions set seq = 0").execute(table.pool).await.unwrap();
-        let seqs = (0..).map(|offset| EPOCH.seq(offset));
-        let again: Vec<_> = seqs.zip(drafts).map(|(seq, draft)| Arc::new(Record { seq, draft })).collect();
-        advance(table.pool, &again).await.unwrap();
-        let positions: Vec<(UserId, Seq)> =
-            sqlx::query_as("select user_id, seq from read_positions order by user_id")
-                .fetch_all(table.pool)
-                .await
-                .unwrap();
-        assert_eq!(positions, [(anna, EPOCH.seq(3)), (bo, EPOCH.seq(1))]);
+async fn no_row_is_there_before_its_senders_position() {
+    testing::with_database(async |pool, _| {
+        sqlx::raw_sql(
+            "insert into log_epochs (epoch, backend, partitions) values (1, 'kafka', 1); \
+             insert into log_progress (epoch, partition) values (1, 0); \
+             insert into read_positions (room_id, user_id, seq) values (1, 7, 0);",
+        )
+        .execute(pool)
+        .await
+        .unwrap();
+        let mut holding = pool.begin().await.unwrap();
+        sqlx::query("select from read_positions for update").execute(&mut *holding).await.unwrap();
+        // Two idle ones: for the rows, and for the positions beside them.
+        drop((pool.acquire().await.unwrap(), pool.acquire().await.unwrap()));
+        let record = Arc::new(Record { seq: EPOCH.seq(0), draft: said("hi") });
+        let stretch = Stretch { epoch: EPOCH, partition: 0, from: 0, to: 1 };
+        let writing = tokio::spawn({
+            let pool = pool.clone();
+            async move { write_many(&pool, stretch, 0, &[record]).await }
+        });
+        let next = async || next_offset(pool, EPOCH, 0).await.unwrap();
+        let copied = "select exists (select from pg_stat_activity where datname = current_database() \
+                      and state = 'idle in transaction' and query like 'copy %')";
+        while next().await == 0 && !sqlx::query_scalar::<_, bool>(copied).fetch_one(pool).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(next().await, 0);
+        holding.commit().await.unwrap();
+        assert!(writing.await.unwrap().unwrap());
+        let position: Seq =
+            sqlx::query_scalar("select seq from read_positions").fetch_one(pool).await.unwrap();
+        assert_eq!((next().await, position), (1, EPOCH.seq(0)));
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! What rows do to positions, in the database and in Redis, whatever happens in between.
+//! What rows do to positions, whatever happens in between.
 
 use std::time::Duration;
 
@@ -8,54 +8,12 @@ use fred::{
 };
 use shared::{UserId, testing};
 
-use super::{expect_rows, node, partition, plain_node, post, stop};
+use super::{expect_rows, node, post, stop};
 use crate::{
     client::{Client, PATIENCE},
     proxy::Proxy,
     world::{Backing, World, with_world_as},
 };
-
-/// Positions are written beside their rows: one transaction may be lost without the other.
-#[tokio::test]
-async fn positions_of_a_cluster_that_a_crash_left_behind_come_when_their_rows_are_read_again() {
-    with_world_as(Backing::ProcessesOnly, &[], async |world: &World| {
-        let (anna, bo) = (world.person().await, world.person().await);
-        let room = world.room(&[&anna, &bo]).await;
-        let first = plain_node(world).await;
-        let seqs = post(&first, room, &anna, 5).await;
-        expect_rows(world, room, &seqs).await;
-        stop(first).await;
-        let crash =
-            "update log_progress set told_offset = next_offset - 5 where partition = $1 and next_offset = 5";
-        let untold = sqlx::query(crash).bind(partition(room)).execute(&world.pool).await.unwrap();
-        assert_eq!(untold.rows_affected(), 1);
-        sqlx::query("update read_positions set seq = 0 where room_id = $1")
-            .bind(room)
-            .execute(&world.pool)
-            .await
-            .unwrap();
-        let second = plain_node(world).await;
-        let position = async |user: UserId| -> i64 {
-            sqlx::query_scalar("select seq from read_positions where room_id = $1 and user_id = $2")
-                .bind(room)
-                .bind(user)
-                .fetch_one(&world.pool)
-                .await
-                .unwrap()
-        };
-        let moved = async {
-            while position(anna.id).await != *seqs.last().unwrap() {
-                // Nobody announces it.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, moved).await.expect("the sender's position");
-        assert_eq!(position(bo.id).await, 0, "who said nothing stays");
-        expect_rows(world, room, &seqs).await;
-        stop(second).await;
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn rows_of_a_cluster_do_not_wait_for_redis_and_redis_hears_of_them_later() {
