@@ -1,5 +1,18 @@
 import { expect, test } from '@playwright/test';
-import { bubble, createClub, join, live, openRoom, run, say, signUp, turn, unread, words } from './people.ts';
+import {
+  bubble,
+  createClub,
+  join,
+  leave,
+  live,
+  openRoom,
+  run,
+  say,
+  signUp,
+  turn,
+  unread,
+  words,
+} from './people.ts';
 
 const SITE_A = process.env.MOYIZA_A_URL ?? 'http://localhost:8080';
 const SITE_B = process.env.MOYIZA_B_URL ?? SITE_A;
@@ -17,7 +30,7 @@ test('a page out of sight does not read; coming back to it does', async ({ brows
   await pageA.getByRole('link', { name: words.ko.openChat }).click();
   await live(pageA);
 
-  await turn(pageB, 'hidden');
+  await leave(SITE_B, () => turn(pageB, 'hidden'));
   await expect(pageB.locator('.chat-banner.lost')).toBeAttached();
   await say(pageA, '거기 있어요?');
   await expect(unread(pageA, '거기 있어요?')).toHaveText('1');

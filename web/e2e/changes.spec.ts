@@ -3,6 +3,7 @@ import {
   bubble,
   createClub,
   join,
+  leave,
   live,
   openRoom,
   remove,
@@ -59,7 +60,7 @@ test('a reply, an edit and a deletion are there for everybody, also for who was 
 
   // What happens while somebody is away is there when they come back, and nothing is loaded twice.
   const kept = await pageB.getByRole('log').locator('.message').first().elementHandle();
-  await turn(pageB, 'hidden');
+  await leave(SITE_B, () => turn(pageB, 'hidden'));
   await expect(pageB.locator('.chat-banner.lost')).toBeAttached();
   await say(pageA, '아무도 없네');
   await expect(unread(pageA, '아무도 없네')).toHaveText('1');

@@ -3,6 +3,7 @@ import {
   bubble,
   createClub,
   join,
+  leave,
   live,
   openRoom,
   run,
@@ -85,7 +86,7 @@ test('the first message, and its unread count', async () => {
   });
 
   await test.step('B closes the tab: A sends and sees 1 again', async () => {
-    await pageB.close();
+    await leave(SITE_B, () => pageB.close());
     await say(pageA, '목요일에 봐요');
     await expect(unread(pageA, '목요일에 봐요')).toHaveText('1');
     await expect(unread(pageA, 'Hello! See you on Thursday.')).toHaveCount(0);

@@ -175,3 +175,20 @@ export function turn(page: Page, visibility: 'hidden' | 'visible'): Promise<void
     document.dispatchEvent(new Event('visibilitychange'));
   }, visibility);
 }
+
+/**
+ * Goes, and waits until the engine of the site knows: until then it may still write to a connection that is being closed,
+ * and what it wrote counts as read.
+ */
+export async function leave(site: string, go: () => Promise<unknown>): Promise<void> {
+  const { engineUrl } = (await (await fetch(`${site}/api/config`)).json()) as { engineUrl: string };
+  const metrics = new URL('/metrics', engineUrl.replace(/^ws/, 'http'));
+  const connections = async () => {
+    const text = await (await fetch(metrics)).text();
+    return Number(text.match(/^moyiza_connections (\d+)$/m)?.[1]);
+  };
+  const before = await connections();
+  expect(before).toBeGreaterThan(0);
+  await go();
+  await expect.poll(connections).toBeLessThan(before);
+}
