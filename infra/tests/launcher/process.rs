@@ -123,15 +123,24 @@ pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// How many processes have these arguments one after the other.
+/// How many processes have these arguments one after the other. A child that was forked a moment ago still has its parent's:
+/// it is not counted beside that.
 pub(crate) fn processes_with(arguments: &[&str]) -> usize {
     let sought: Vec<u8> = arguments.iter().flat_map(|word| [b"\0", word.as_bytes()].concat()).collect();
     let entries = fs::read_dir("/proc").unwrap().flatten();
-    let has_them = |entry: &fs::DirEntry| {
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+    let has_them = |process: &Path| {
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
         [b"\0", &line[..]].concat().windows(sought.len()).any(|part| part == sought)
     };
-    entries.filter(has_them).count()
+    // The name, second, may hold anything; behind its bracket come the state and the parent (proc(5)).
+    let parent = |process: &Path| -> Option<u32> {
+        let text = fs::read_to_string(process.join("stat")).ok()?;
+        text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let own = |process: &Path| process.file_name()?.to_str()?.parse::<u32>().ok();
+    let found: Vec<_> = entries.map(|entry| entry.path()).filter(|process| has_them(process)).collect();
+    let all: Vec<_> = found.iter().filter_map(|process| own(process)).collect();
+    found.iter().filter(|process| parent(process).is_none_or(|parent| !all.contains(&parent))).count()
 }
 
 /// The processes that work in `directory`, or have it among their arguments.
