@@ -7,6 +7,7 @@
 //! What is away makes it wait or go on without, in bounded memory. Without PostgreSQL it receives no more when a
 //! batch of some partition is full. Without Redis rows go on; what Redis has missed is read again when it is back.
 
+mod aside;
 mod batches;
 pub(crate) mod dead_letter;
 mod errands;
@@ -58,6 +59,8 @@ const AT_A_TIME: usize = 256;
 /// How long a node that stops may take to write what it has appended last. Another one, or its next start, does it
 /// otherwise.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long leaving the group may take. Who does not leave it is missed by the brokers some seconds later.
+const LEAVING: Duration = Duration::from_secs(3);
 /// Full batches that the reading state may not have been told of yet.
 const UNTOLD: usize = 4;
 
@@ -121,7 +124,17 @@ impl HistoryConsumer {
 
     /// Consumes until `stop` changes, and then up to where its partitions end by that time: nobody appends here any
     /// more.
-    pub(crate) async fn run(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(self, engine: Arc<Engine>, stop: watch::Receiver<bool>) {
+        let left = self.group.left();
+        self.consume(engine, stop).await;
+        if tokio::time::timeout(LEAVING, left.wait()).await.is_err() {
+            tracing::warn!(
+                "this node's partitions wait until Kafka misses it: its client does not leave the group"
+            );
+        }
+    }
+
+    async fn consume(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         let (group, metrics) = (self.group.clone(), engine.counters.history.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(lag::measure(self.group.clone(), engine.clone()));

@@ -16,6 +16,7 @@ use rdkafka::{
 use shared::names::Topics;
 use tokio::sync::Notify;
 
+use super::aside::{Aside, Gone};
 use crate::log::kafka::{
     client_config,
     places::{lead, reader},
@@ -83,7 +84,7 @@ impl Context {
 /// A member of the group.
 #[derive(Clone)]
 pub(super) struct Group {
-    pub(super) consumer: Arc<StreamConsumer<Context>>,
+    pub(super) consumer: Arc<Aside<StreamConsumer<Context>>>,
     pub(super) chat_topic: Arc<str>,
     moves: Arc<Moves>,
     brokers: Arc<str>,
@@ -116,12 +117,17 @@ impl Group {
             .create_with_context(context)?;
         consumer.subscribe(&[&chat_topic, &topics.meetup_events()])?;
         Ok(Self {
-            consumer: Arc::new(consumer),
+            consumer: Arc::new(Aside::new(consumer)),
             chat_topic,
             moves,
             brokers: brokers.into(),
             topics: topics.clone(),
         })
+    }
+
+    /// Knows when the group is left, which happens when the last of those who have this drops it.
+    pub(super) fn left(&self) -> Gone {
+        self.consumer.gone()
     }
 
     /// What has come and gone since this was asked last, in order.
