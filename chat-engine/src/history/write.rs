@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{PgExecutor, PgPool, Postgres, pool::PoolConnection, types::time::OffsetDateTime};
 
@@ -16,6 +16,9 @@ use crate::{
     log::{epoch::Epoch, repeats::Key},
     record::{Draft, Record},
 };
+
+/// How long the connection beside a batch may take to come: longer than that of the batch before takes to go back.
+const SPARE: Duration = Duration::from_millis(20);
 
 /// A part of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +114,7 @@ async fn copy_all(pool: &PgPool, stretch: Stretch, told: u64, records: &[Arc<Rec
     }
     // Senders' positions take half as long as the rows, and need not wait for them: too early they do no harm, for the
     // records are in the log. But whoever loads positions with the next offset has those of every row before it.
-    if let Some(mut beside) = spare_connection(pool, &positions) {
+    if let Some(mut beside) = spare_connection(pool, &positions).await {
         // Both to their ends: a COPY is not to be dropped.
         let (copied, moved) = tokio::join!(
             copy::copy(&mut transaction, &rows.new),
@@ -129,10 +132,15 @@ async fn copy_all(pool: &PgPool, stretch: Stretch, told: u64, records: &[Arc<Rec
     Ok(true)
 }
 
-/// A connection beside that of a transaction which has made `held`. Only one that nobody waits for, and only where the
-/// transaction holds no positions: whoever waited there for it would never see it go on.
-fn spare_connection(pool: &PgPool, held: &PositionChanges) -> Option<PoolConnection<Postgres>> {
-    if held.joined.is_empty() && held.left.is_empty() { pool.try_acquire() } else { None }
+/// A connection beside that of a transaction which has made `held`. Only one that comes at once, since transactions that hold
+/// one and wait for another could all wait for ever; and only where the transaction holds no positions: whoever waited there
+/// for it would never see it go on.
+async fn spare_connection(pool: &PgPool, held: &PositionChanges) -> Option<PoolConnection<Postgres>> {
+    if held.joined.is_empty() && held.left.is_empty() {
+        tokio::time::timeout(SPARE, pool.acquire()).await.ok()?.ok()
+    } else {
+        None
+    }
 }
 
 /// Moves the next offset and `positions`, and inserts `rows`.
