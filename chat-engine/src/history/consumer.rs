@@ -51,7 +51,7 @@ use super::metrics::Metrics;
 use crate::{engine::Engine, log::epoch::Epoch, reading::Reading};
 
 /// Bodies of one batch, in bytes.
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: usize = 16 << 20;
 /// Full batches that may be gathered, over all partitions.
 const GATHERED: usize = 4;
 /// Messages that are taken at a time, before anything else is looked at.

@@ -32,7 +32,7 @@ pub struct EngineSettings {
     #[arg(long, env = "MOYIZA_TAIL_BYTES", default_value_t = 67_108_864, value_parser = at_least_one)]
     pub tail_bytes: usize,
     /// Records that are written to PostgreSQL together at most
-    #[arg(long, env = "MOYIZA_HISTORY_BATCH", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, env = "MOYIZA_HISTORY_BATCH", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub history_batch: u32,
     /// How long records gather to be written to PostgreSQL together, in milliseconds
     #[arg(long, env = "MOYIZA_HISTORY_BATCH_MS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
