@@ -30,7 +30,7 @@ use super::{
     epoch::{self, Backend, Epoch},
     kafka::{
         self, TopicError,
-        places::{reader, watermarks},
+        places::{members, reader, watermarks},
     },
 };
 use crate::{
@@ -231,8 +231,7 @@ fn look_at(
     progress: &[(i64, i64)],
 ) -> Result<Option<Vec<OldPartition>>, BumpError> {
     let (group, topic) = (topics.group("history"), topics.chat_log(epoch.number));
-    let groups = consumer.fetch_group_list(Some(&group), PATIENCE)?;
-    let members: usize = groups.groups().iter().map(|group| group.members().len()).sum();
+    let members = members(consumer, &group, Instant::now() + PATIENCE)?;
     if members > 0 {
         return Err(BumpError::Running(members, group));
     }

@@ -65,13 +65,21 @@ pub(crate) fn offsets_at(
     })
 }
 
-/// Asks again while leadership is moving, as it does just after a topic was made.
+/// How many consumers there are in `group`.
+pub(crate) fn members(consumer: &BaseConsumer, group: &str, deadline: Instant) -> KafkaResult<usize> {
+    let groups = while_leaders_move(deadline, || consumer.fetch_group_list(Some(group), left(deadline)))?;
+    Ok(groups.groups().iter().map(|group| group.members().len()).sum())
+}
+
+/// Asks again while leadership is moving, as it does just after a topic was made or brokers have started.
 fn while_leaders_move<T>(deadline: Instant, ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
     loop {
         match ask() {
-            Err(KafkaError::MetadataFetch(code) | KafkaError::OffsetFetch(code))
-                if is_moving(code) && Instant::now() < deadline =>
-            {
+            Err(
+                KafkaError::MetadataFetch(code)
+                | KafkaError::OffsetFetch(code)
+                | KafkaError::GroupListFetch(code),
+            ) if is_moving(code) && Instant::now() < deadline => {
                 std::thread::park_timeout(POLL);
             }
             result => return result,
@@ -86,6 +94,9 @@ fn is_moving(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::LeaderNotAvailable
             | RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::CoordinatorLoadInProgress
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::NotCoordinator
     )
 }
 
@@ -186,4 +197,31 @@ pub(crate) fn is_unknown(error: &KafkaError) -> bool {
 
 pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn brokers_that_have_just_started_are_asked_again() {
+        let asked = Cell::new(0);
+        let loading = || {
+            asked.set(asked.get() + 1);
+            if asked.get() < 3 {
+                return Err(KafkaError::GroupListFetch(RDKafkaErrorCode::CoordinatorLoadInProgress));
+            }
+            Ok(asked.get())
+        };
+        assert_eq!(while_leaders_move(Instant::now() + Duration::from_mins(1), loading).unwrap(), 3);
+    }
+
+    #[test]
+    fn what_asking_again_does_not_mend_is_said_at_once() {
+        let refused = || Err::<(), _>(KafkaError::GroupListFetch(RDKafkaErrorCode::GroupAuthorizationFailed));
+        let error = while_leaders_move(Instant::now() + Duration::from_mins(1), refused).unwrap_err();
+        assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::GroupAuthorizationFailed));
+    }
 }
