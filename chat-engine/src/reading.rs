@@ -60,6 +60,23 @@ impl Reading {
         }
     }
 
+    /// `user` has read the room up to `seq`, without reading it now: an ACK.
+    pub fn read(&self, room: RoomId, user: UserId, seq: Seq) {
+        match self {
+            Self::Memory(memory) => memory.read(room, user, seq),
+            Self::Redis(redis) => redis.read(room, user, seq),
+        }
+    }
+
+    /// What the readers of this node are known to have taken of the room, should it die.
+    pub fn checkpoint(&self, room: RoomId, checkpoint: state::Checkpoint) {
+        match self {
+            // The state dies with the node, and its positions are in the database.
+            Self::Memory(_) => drop(checkpoint),
+            Self::Redis(redis) => redis.checkpoint(room, checkpoint),
+        }
+    }
+
     /// These records are in the log, and their effects in the database. Called in log order, at least once; one that
     /// fails changed nothing, or is repeated without harm.
     pub async fn tell(&self, records: &[Arc<Record>]) -> anyhow::Result<()> {
@@ -75,9 +92,15 @@ impl Reading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Incarnation(pub u64);
 
+/// One life of a room's state: from when it was loaded until the authority lost it. Versions count within one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Life(pub u64);
+
 /// A change of one member's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
+    /// In which life.
+    pub life: Life,
     /// The room's version after it.
     pub version: u64,
     /// Whose position.
@@ -90,6 +113,8 @@ pub struct Change {
 /// A room's positions at one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
+    /// In which life.
+    pub life: Life,
     /// The version of the last change in it.
     pub version: u64,
     /// The position of every member who is not reading now.

@@ -24,7 +24,7 @@ pub use replica::Replica;
 use shared::{RoomId, Seq, UserId};
 
 use crate::{
-    reading::{Change, Snapshot},
+    reading::{Change, Life, Snapshot},
     record::{Record, RecordKind},
 };
 
@@ -158,9 +158,9 @@ impl Room {
         self.head
     }
 
-    /// The version of the replica; `None` before there is one.
-    pub fn version(&self) -> Option<u64> {
-        self.replica.as_ref().map(|replica| replica.version)
+    /// The life and the version of the replica; `None` before there is one.
+    pub fn version(&self) -> Option<(Life, u64)> {
+        self.replica.as_ref().map(|replica| (replica.life, replica.version))
     }
 
     /// Whether nobody here needs the room any more.
@@ -206,12 +206,13 @@ impl Room {
             return;
         }
         let Some(replica) = &mut self.replica else { return };
-        if change.version <= replica.version {
+        let same_life = change.life == replica.life;
+        if same_life && change.version <= replica.version {
             return;
         }
-        if change.version > replica.version + 1 {
-            // A change was lost on the way: count on as well as we can until a snapshot has come. This one is in it, unless
-            // the authority has lost it.
+        if !same_life || change.version > replica.version + 1 {
+            // A change was lost on the way, or all that the authority knew: count on as well as we can until a snapshot has
+            // come. This one is in it, unless the authority has lost it.
             self.fetching = true;
             out.push(Output::FetchSnapshot);
             return;
@@ -236,6 +237,10 @@ impl Room {
             // Nobody may have listened when they entered.
             self.reassert(out);
         }
+        if self.replica.as_ref().is_some_and(|replica| replica.life != snapshot.life) {
+            // The authority has lost who reads here, with everything else.
+            self.reassert(out);
+        }
         let replica = Replica::new(snapshot);
         // Whoever is here counts from something older, or has no counts at all.
         if !self.subscribers.is_empty() {
@@ -257,6 +262,13 @@ impl Room {
             out.push(Output::FetchSnapshot);
         }
         self.admit(out);
+    }
+
+    /// The authority has loaded the room anew: its positions are of another life.
+    pub fn begun(&mut self, life: Life, out: &mut Vec<Output>) {
+        if self.replica.as_ref().is_none_or(|replica| replica.life != life) {
+            self.resync(out);
+        }
     }
 
     /// Changes may have been missed, and if none follows no gap would show it.

@@ -32,7 +32,7 @@ use crate::{
     connection::CloseReason,
     history::Found,
     log::{Log, epoch::Epoch, partition_of},
-    reading::{Change, Reading},
+    reading::{Change, Life, Reading},
     record::Record,
     room::{Subscriber, SubscriberId},
     timing::Timing,
@@ -138,6 +138,13 @@ pub enum Input {
         /// What they are told.
         reason: CloseReason,
     },
+    /// The authority loaded a room's positions anew.
+    Begun {
+        /// The room.
+        room: RoomId,
+        /// Which life that is.
+        life: Life,
+    },
     /// The authority changed a position.
     Change {
         /// The room.
@@ -226,6 +233,11 @@ impl Shards {
     pub fn send(&self, room: RoomId, input: Input) {
         // A shard ends only when the node stops; what comes after that has nobody to tell.
         let _ = self.of(room).inputs.send(input);
+    }
+
+    /// The authority has loaded the positions of a room anew.
+    pub fn begun(&self, room: RoomId, life: Life) {
+        self.send(room, Input::Begun { room, life });
     }
 
     /// A change of a room's positions.

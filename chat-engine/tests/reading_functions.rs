@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use chat_engine::reading::{Change, Effect, Incarnation, state::RoomState};
+use chat_engine::reading::{
+    Change, Effect, Incarnation, Life,
+    state::{Buried, Checkpoint, RoomState},
+};
 use fred::{
     clients::Client,
-    interfaces::{ClientLike as _, FunctionInterface as _, KeysInterface as _},
+    interfaces::{ClientLike as _, FunctionInterface as _, KeysInterface as _, SetsInterface as _},
     types::{Builder, Value, config::Config},
 };
 use shared::{Seq, UserId, testing};
@@ -17,6 +20,7 @@ const FUNCTIONS: &str = include_str!("../src/reading/functions.lua");
 const SEQUENCES: u64 = 60;
 const OPERATIONS: usize = 60;
 const CHANNEL: &str = "feed";
+const GENERATION: u64 = 3;
 /// As large as they come: beyond the 14 digits that Lua writes of a number.
 const BASE: i64 = 5 << 40;
 
@@ -28,11 +32,23 @@ struct Room {
 
 impl Room {
     fn keys(&self) -> Vec<String> {
-        ["positions", "active", "meta", "changes"].map(|key| format!("{{{}}}:{key}", self.tag)).into()
+        ["positions", "active", "meta", "changes", "checkpoints"]
+            .map(|key| format!("{{{}}}:{key}", self.tag))
+            .into()
     }
 
-    async fn call(&self, function: &str, arguments: &[String]) -> Value {
-        self.client.fcall(function, self.keys(), arguments.to_vec()).await.unwrap()
+    async fn call(&self, function: &str, own: &[String]) -> Value {
+        self.call_of(GENERATION, function, own).await
+    }
+
+    async fn call_of(&self, generation: u64, function: &str, own: &[String]) -> Value {
+        let mut arguments = vec![CHANNEL.to_owned(), generation.to_string()];
+        arguments.extend_from_slice(own);
+        self.client.fcall(function, self.keys(), arguments).await.unwrap()
+    }
+
+    async fn refusal(&self, generation: u64, function: &str, own: &[String]) -> String {
+        self.call_of(generation, function, own).await.as_str().unwrap().to_string()
     }
 
     /// Removes what the test made.
@@ -40,28 +56,60 @@ impl Room {
         self.client.del::<(), _>(self.keys()).await.unwrap();
     }
 
-    async fn change(&self, function: &str, arguments: &[String]) -> Option<Change> {
-        let mut all = vec![CHANNEL.to_owned()];
-        all.extend_from_slice(arguments);
-        self.call(function, &all).await.as_str().map(|line| parse(&line))
+    async fn change(&self, function: &str, own: &[String]) -> Result<Option<Change>, Buried> {
+        match self.call(function, own).await.as_str().as_deref() {
+            None => Ok(None),
+            Some("LOST") => Err(Buried),
+            Some(line) => Ok(Some(parse(line))),
+        }
     }
 
-    /// The version, and where everybody stands.
-    async fn snapshot(&self) -> (u64, BTreeMap<UserId, Seq>) {
+    /// The life and the version, and where everybody stands.
+    async fn snapshot(&self) -> (Life, u64, BTreeMap<UserId, Seq>) {
         let Value::Array(answer) = self.call("moyiza_snapshot", &[]).await else {
             panic!("the room is warm")
         };
         let words: Vec<String> = answer.iter().map(|value| value.as_str().unwrap().to_string()).collect();
-        let (version, pairs) = words.split_first().unwrap();
-        let positions = pairs.chunks(2).map(|pair| (pair[0].parse().unwrap(), pair[1].parse().unwrap()));
-        (version.parse().unwrap(), positions.collect())
+        let positions = words[2..].chunks(2).map(|pair| (pair[0].parse().unwrap(), pair[1].parse().unwrap()));
+        (Life(words[0].parse().unwrap()), words[1].parse().unwrap(), positions.collect())
     }
+
+    /// Every change after `version`, if they are known.
+    async fn changes(&self, life: Life, version: u64) -> Option<Vec<Change>> {
+        match self.call("moyiza_changes", &[life.0.to_string(), version.to_string()]).await {
+            Value::Array(lines) => Some(lines.iter().map(|line| parse(&line.as_str().unwrap())).collect()),
+            _ => None,
+        }
+    }
+
+    /// Loads the room, which is cold.
+    async fn load(&self, life: Life, told: Seq, positions: &[(UserId, Seq)]) {
+        let token = life.0.to_string();
+        let answer = self.call("moyiza_begin_load", std::slice::from_ref(&token)).await;
+        assert_eq!(answer.as_str().unwrap(), "LOAD");
+        let mut arguments = vec![token, told.to_string()];
+        arguments.extend(positions.iter().flat_map(|(user, seq)| [user.to_string(), seq.to_string()]));
+        assert_eq!(self.call("moyiza_load", &arguments).await.as_str().unwrap(), "LOADED");
+    }
+}
+
+async fn connect() -> Client {
+    let url = testing::server("MOYIZA_TEST_REDIS_URL");
+    let client = Builder::from_config(Config::from_url(&url).unwrap()).build().unwrap();
+    client.init().await.unwrap();
+    client.function_load::<(), _>(true, FUNCTIONS).await.unwrap();
+    client
 }
 
 fn parse(line: &str) -> Change {
     let words: Vec<_> = line.split(' ').collect();
-    let to = (words[2] != "-").then(|| words[2].parse().unwrap());
-    Change { version: words[0].parse().unwrap(), user: words[1].parse().unwrap(), to }
+    let to = (words[3] != "-").then(|| words[3].parse().unwrap());
+    Change {
+        life: Life(words[0].parse().unwrap()),
+        version: words[1].parse().unwrap(),
+        user: words[2].parse().unwrap(),
+        to,
+    }
 }
 
 fn user(id: i64) -> UserId {
@@ -74,10 +122,7 @@ fn seq(offset: i64) -> Seq {
 
 #[tokio::test]
 async fn the_functions_do_what_the_model_does() {
-    let url = testing::server("MOYIZA_TEST_REDIS_URL");
-    let client = Builder::from_config(Config::from_url(&url).unwrap()).build().unwrap();
-    client.init().await.unwrap();
-    client.function_load::<(), _>(true, FUNCTIONS).await.unwrap();
+    let client = connect().await;
     let tag = testing::unique("functions");
     for seed in 0..SEQUENCES {
         let room = Room { client: client.clone(), tag: format!("{tag}.{seed}") };
@@ -92,72 +137,141 @@ async fn compare(room: &Room, seed: u64) {
     let text = |seq: Seq| seq.to_string();
     // Members 1 to 3 are stored; 4 and 5 come later.
     let stored: Vec<_> = (1..=3).map(|id| (user(id), seq(dice.i64(0..5)))).collect();
-    let told = seq(5);
-    assert_eq!(
-        room.call("moyiza_enter", &[CHANNEL.into(), "1".into(), "1".into()]).await.as_str().unwrap(),
-        "COLD"
-    );
-    assert_eq!(room.call("moyiza_begin_load", &["mine".into()]).await.as_str().unwrap(), "LOAD");
-    let mut arguments = vec!["mine".to_owned(), "1".into(), text(told)];
-    arguments.extend(stored.iter().flat_map(|(user, seq)| [user.to_string(), text(*seq)]));
-    assert_eq!(room.call("moyiza_load", &arguments).await.as_str().unwrap(), "LOADED");
-    let mut model = RoomState::load(stored, told);
+    let (life, told) = (Life(u64::MAX - seed), seq(5));
+    assert_eq!(room.refusal(GENERATION, "moyiza_enter", &["1".into(), "1".into()]).await, "COLD");
+    room.load(life, told, &stored).await;
+    let mut model = RoomState::load(life, stored, told);
 
-    let mut head = 5;
+    let (mut head, mut known) = (5, (1, model.snapshot()));
     for step in 0..OPERATIONS {
-        let (who, node, at) = (user(dice.i64(1..=5)), dice.u64(1..=2), seq(dice.i64(0..=head)));
-        let words = [who.to_string(), node.to_string(), text(at)];
-        match dice.u8(0..10) {
+        let at = format!("seed {seed}, step {step}");
+        let (who, node, place) = (user(dice.i64(1..=5)), dice.u64(1..=3), seq(dice.i64(0..=head)));
+        let words = [who.to_string(), node.to_string(), text(place)];
+        match dice.u8(0..13) {
             0..=2 => {
                 let expected = model.enter(who, Incarnation(node));
-                assert_eq!(
-                    room.change("moyiza_enter", &words[..2]).await,
-                    expected,
-                    "seed {seed}, step {step}"
-                );
+                assert_eq!(room.change("moyiza_enter", &words[..2]).await, expected, "{at}");
             }
             3..=5 => {
-                let expected = model.leave(who, Incarnation(node), at);
-                assert_eq!(room.change("moyiza_leave", &words).await, expected, "seed {seed}, step {step}");
+                let expected = model.leave(who, Incarnation(node), place);
+                assert_eq!(room.change("moyiza_leave", &words).await, Ok(expected), "{at}");
             }
             6 => {
-                for who in (1..=5).map(user) {
-                    model.leave(who, Incarnation(node), Seq::ZERO);
-                }
-                room.call("moyiza_bury", &[CHANNEL.into(), node.to_string()]).await;
+                let expected = model.advance(who, place);
+                let own = [who.to_string(), text(place)];
+                assert_eq!(room.change("moyiza_read", &own).await, Ok(expected), "{at}");
             }
+            7..=8 => {
+                let own = [(who, seq(dice.i64(0..=head)))][..dice.usize(0..=1)].to_vec();
+                let lagging: String = own.iter().map(|(who, seq)| format!(" {who}:{seq}")).collect();
+                let nothing = dice.u8(0..5) == 0;
+                let checkpoint = (!nothing).then_some(Checkpoint { all: place, own });
+                let line = if nothing { String::new() } else { format!("{place}{lagging}") };
+                let expected = model.checkpoint(Incarnation(node), checkpoint);
+                let done = room.change("moyiza_checkpoint", &[node.to_string(), line]).await;
+                assert_eq!(done, expected.map(|()| None), "{at}");
+            }
+            // A node dies seldom, for it stays dead.
+            9 if step % 4 == 0 => {
+                model.bury(Incarnation(node));
+                room.call("moyiza_bury", &[node.to_string()]).await;
+            }
+            9 => {}
             other => {
                 let (effect, name) =
                     [(Effect::Sent, "sent"), (Effect::Joined, "joined"), (Effect::Left, "left")]
-                        [usize::from(other - 7)];
+                        [usize::from(other - 10)];
                 head += 1;
                 // Told twice, as after a crash.
                 for _ in 0..2 {
                     model.tell(seq(head), who, effect);
-                    let record = [CHANNEL.into(), text(seq(head)), who.to_string(), name.to_owned()];
+                    let record = [text(seq(head)), who.to_string(), name.to_owned()];
                     room.call("moyiza_tell", &record).await;
                 }
             }
         }
         let snapshot = model.snapshot();
-        let expected = (snapshot.version, snapshot.positions.into_iter().collect());
-        assert_eq!(room.snapshot().await, expected, "seed {seed}, step {step}");
+        let expected = (snapshot.life, snapshot.version, snapshot.positions.clone().into_iter().collect());
+        assert_eq!(room.snapshot().await, expected, "{at}");
+        // What was missed since some earlier step brings a copy up to date.
+        if dice.u8(0..8) == 0 {
+            let (version, copy) = std::mem::replace(&mut known, (snapshot.version, snapshot));
+            let mut positions: BTreeMap<_, _> = copy.positions.into_iter().collect();
+            for change in room.changes(life, version).await.expect("so many are kept") {
+                match change.to {
+                    Some(to) => drop(positions.insert(change.user, to)),
+                    None => drop(positions.remove(&change.user)),
+                }
+            }
+            assert_eq!(positions, known.1.positions.clone().into_iter().collect(), "{at}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_load_that_something_came_between_is_refused() {
-    let url = testing::server("MOYIZA_TEST_REDIS_URL");
-    let client = Builder::from_config(Config::from_url(&url).unwrap()).build().unwrap();
-    client.init().await.unwrap();
-    client.function_load::<(), _>(true, FUNCTIONS).await.unwrap();
-    let room = Room { client, tag: testing::unique("load") };
-    let load = || [String::from("t"), "1".into(), "0".into(), "1".into(), "0".into()];
-    room.call("moyiza_begin_load", &["t".into()]).await;
-    room.call("moyiza_tell", &[CHANNEL.into(), "9".into(), "1".into(), "left".into()]).await;
-    assert_eq!(room.call("moyiza_load", &load()).await.as_str().unwrap(), "AGAIN");
-    room.call("moyiza_begin_load", &["t".into()]).await;
-    assert_eq!(room.call("moyiza_load", &load()).await.as_str().unwrap(), "LOADED");
-    assert_eq!(room.call("moyiza_load", &load()).await.as_str().unwrap(), "WARM");
+    let room = Room { client: connect().await, tag: testing::unique("load") };
+    let load = || [String::from("7"), "0".into(), "1".into(), "0".into()];
+    room.call("moyiza_begin_load", &["7".into()]).await;
+    room.call("moyiza_tell", &["9".into(), "1".into(), "left".into()]).await;
+    assert_eq!(room.refusal(GENERATION, "moyiza_load", &load()).await, "AGAIN");
+    room.call("moyiza_begin_load", &["7".into()]).await;
+    assert_eq!(room.refusal(GENERATION, "moyiza_load", &load()).await, "LOADED");
+    assert_eq!(room.refusal(GENERATION, "moyiza_load", &load()).await, "WARM");
     room.forget().await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_redis_kept_is_loaded_again_and_who_knows_only_that_one_is_refused() {
+    let room = Room { client: connect().await, tag: testing::unique("generation") };
+    room.load(Life(1), Seq::ZERO, &[(user(1), seq(1))]).await;
+    room.change("moyiza_enter", &["1".into(), "4".into()]).await.unwrap();
+    // Redis was restarted, and one node knows that.
+    for (function, own) in [("moyiza_snapshot", vec![]), ("moyiza_enter", vec!["1".into(), "4".into()])] {
+        assert_eq!(room.refusal(GENERATION + 1, function, &own).await, "COLD", "{function}");
+    }
+    let token = "2".to_string();
+    assert_eq!(room.refusal(GENERATION + 1, "moyiza_begin_load", &[token.clone()]).await, "LOAD");
+    let load = [token, "0".into(), "1".into(), text_of(3)];
+    assert_eq!(room.refusal(GENERATION + 1, "moyiza_load", &load).await, "LOADED");
+    assert_eq!(room.refusal(GENERATION, "moyiza_snapshot", &[]).await, "STALE");
+    let Value::Array(snapshot) = room.call_of(GENERATION + 1, "moyiza_snapshot", &[]).await else {
+        panic!("the room is warm")
+    };
+    let snapshot: Vec<_> = snapshot.iter().map(|value| value.as_str().unwrap().to_string()).collect();
+    // Another life, in which nobody reads until they say so.
+    assert_eq!(snapshot, ["2", "1", "1", &text_of(3)]);
+    room.forget().await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_condemned_has_no_lease_and_lists_no_room() {
+    let client = connect().await;
+    let tag = testing::unique("nodes");
+    let keys: Vec<_> = ["living", "dying", "rooms"].map(|key| format!("{{{tag}}}:{key}")).into();
+    let call = async |function: &str, count: usize, own: &[&str]| -> Value {
+        let own: Vec<_> = own.iter().map(ToString::to_string).collect();
+        client.fcall(function, keys[..count].to_vec(), own).await.unwrap()
+    };
+    let renew = async |begins: &str| call("moyiza_renew", 2, &["1", "60000", begins]).await;
+    let held = |answer: Value| answer.into_array()[0].as_i64().unwrap();
+    assert_eq!(held(renew("0").await), 0, "never had one");
+    assert_eq!(held(renew("1").await), 1);
+    assert_eq!(held(renew("0").await), 1);
+    assert_eq!(call("moyiza_register", 3, &["1", "42"]).await.as_i64(), Some(1));
+    assert_eq!(call("moyiza_condemn", 2, &["1", "60000"]).await.as_i64(), Some(0), "it lives");
+    // As if the minute had passed.
+    assert_eq!(call("moyiza_condemn", 2, &["1", "-1"]).await.as_i64(), Some(1));
+    assert_eq!(call("moyiza_condemn", 2, &["1", "60000"]).await.as_i64(), Some(1), "until it is struck");
+    assert_eq!(held(renew("0").await), 0);
+    assert_eq!(call("moyiza_register", 3, &["1", "43"]).await.as_i64(), Some(0));
+    let rooms: Vec<String> = client.smembers(&keys[2]).await.unwrap();
+    assert_eq!(rooms, ["42"]);
+    call("moyiza_strike", 3, &["1"]).await;
+    assert_eq!(call("moyiza_condemn", 2, &["1", "60000"]).await.as_i64(), Some(0));
+    assert_eq!(client.exists::<i64, _>(keys).await.unwrap(), 0);
+}
+
+fn text_of(offset: i64) -> String {
+    seq(offset).to_string()
 }

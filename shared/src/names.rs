@@ -51,6 +51,8 @@ pub mod locks {
     pub const LOG_EPOCH: i64 = 0x6d6f_7969_7a61_0002;
     /// Relaying the outbox.
     pub const OUTBOX_RELAY: i64 = 0x6d6f_7969_7a61_0003;
+    /// Counting the runs of Redis.
+    pub const REDIS_RUNS: i64 = 0x6d6f_7969_7a61_0004;
 }
 
 /// What an event is about; events with the same key stay in order.

@@ -4,18 +4,35 @@
 --
 -- KEYS: 1 positions (sorted set: members who are not reading now, by seq)
 --       2 active (hash: user -> "member floor node,node,…")
---       3 meta (hash: version, told, loading)
+--       3 meta (hash: generation, life, version, told, loading, buried)
 --       4 changes (list: the last of them)
--- ARGV: 1 the channel of the room's changes, then the function's own
+--       5 checkpoints (hash: node -> "seq user:seq user:seq …")
+-- ARGV: 1 the channel of the room's changes, 2 the generation of Redis' data that the caller knows, then the
+--       function's own
+--
+-- Every function of a room answers COLD where the room is not here, or is of an older generation: it is to be loaded.
+-- STALE: the caller's generation is the older one. LOST: the node that calls was taken for dead.
 --
 -- A seq has up to 53 bits: numbers are compared as doubles, which hold them, and kept as the strings they
 -- came in, because Lua writes only 14 digits.
 
 local KEPT = 1000
+local BURIED = 64
 local NOBODY = '-'
 
-local function is_cold(keys)
-  return redis.call('HEXISTS', keys[3], 'version') == 0
+-- Why the room cannot be worked on, if so.
+local function refusal(keys, args)
+  local meta = redis.call('HMGET', keys[3], 'version', 'generation')
+  if not meta[1] then return 'COLD' end
+  local generation, known = tonumber(meta[2]), tonumber(args[2])
+  if generation < known then return 'COLD' end
+  if generation > known then return 'STALE' end
+end
+
+local function is_buried(keys, node)
+  local buried = redis.call('HGET', keys[3], 'buried')
+  if not buried then return false end
+  return string.find(',' .. buried .. ',', ',' .. node .. ',', 1, true) ~= nil
 end
 
 local function larger(a, b)
@@ -25,7 +42,7 @@ end
 
 local function change(keys, channel, user, to)
   local version = string.format('%.0f', redis.call('HINCRBY', keys[3], 'version', 1))
-  local line = version .. ' ' .. user .. ' ' .. to
+  local line = redis.call('HGET', keys[3], 'life') .. ' ' .. version .. ' ' .. user .. ' ' .. to
   redis.call('RPUSH', keys[4], line)
   redis.call('LTRIM', keys[4], -KEPT, -1)
   redis.call('SPUBLISH', channel, line)
@@ -95,13 +112,22 @@ local function remove(keys, channel, user)
   return change(keys, channel, user, NOBODY)
 end
 
--- channel user node
+-- Until the node's next checkpoint, somebody who enters is known to have taken no more than where they came from.
+local function begin_checkpoint(keys, node, user, floor)
+  local text = redis.call('HGET', keys[5], node) or '0'
+  redis.call('HSET', keys[5], node, text .. ' ' .. user .. ':' .. floor)
+end
+
+-- channel generation user node
 local function enter(keys, args)
-  if is_cold(keys) then return 'COLD' end
-  local channel, user, node = args[1], args[2], args[3]
+  local refused = refusal(keys, args)
+  if refused then return refused end
+  local channel, user, node = args[1], args[3], args[4]
+  if is_buried(keys, node) then return 'LOST' end
   local active = read_active(keys, user)
   if active then
     if not place(active, node) then
+      begin_checkpoint(keys, node, user, active.floor)
       table.insert(active.nodes, node)
       write_active(keys, user, active)
     end
@@ -109,66 +135,93 @@ local function enter(keys, args)
   end
   local position = redis.call('ZSCORE', keys[1], user)
   local member = position ~= false
+  begin_checkpoint(keys, node, user, position or '0')
   write_active(keys, user, { member = member, floor = position or '0', nodes = { node } })
   if not member then return false end
   redis.call('ZREM', keys[1], user)
   return change(keys, channel, user, NOBODY)
 end
 
--- channel user node taken
+-- channel generation user node taken: they read on that node no longer, and have taken so much, which is true
+-- however late it is said.
 local function leave(keys, args)
-  if is_cold(keys) then return 'COLD' end
-  local channel, user, node, taken = args[1], args[2], args[3], args[4]
+  local refused = refusal(keys, args)
+  if refused then return refused end
+  local channel, user, node, taken = args[1], args[3], args[4], args[5]
   local active = read_active(keys, user)
   local at = active and place(active, node)
-  if not at then return false end
+  if not at then return advance(keys, channel, user, taken) end
   table.remove(active.nodes, at)
   active.floor = larger(active.floor, taken)
   return settle(keys, channel, user, active)
 end
 
--- channel node: the node is dead, nobody reads on it any more. A member falls back to where they came from, or to
--- their last message: a crash may show a read message as unread, never the other way round.
+-- channel generation user seq: they have read up to there, without reading now.
+local function read(keys, args)
+  local refused = refusal(keys, args)
+  if refused then return refused end
+  return advance(keys, args[1], args[3], args[4])
+end
+
+-- channel generation node text: what all readers of the node have taken, and what those who lag have, as "seq user:seq
+-- …". In place of what was said before; nothing for a node without readers.
+local function checkpoint(keys, args)
+  local refused = refusal(keys, args)
+  if refused then return refused end
+  if is_buried(keys, args[3]) then return 'LOST' end
+  if args[4] == '' then redis.call('HDEL', keys[5], args[3])
+  else redis.call('HSET', keys[5], args[3], args[4]) end
+  return false
+end
+
+-- What a user of a dead node is known to have taken.
+local function taken_on(text, user)
+  if not text then return '0' end
+  local all, own = string.match(text, '^%d+'), nil
+  for who, seq in string.gmatch(text, ' (%d+):(%d+)') do
+    if who == user then own = own and larger(own, seq) or seq end
+  end
+  return own or all
+end
+
+-- channel generation node: it is dead, nobody reads on it any more, and what it says later is not heard. A member falls
+-- back to the last checkpoint: a crash may show a read message as unread, never the other way round.
 local function bury(keys, args)
-  local channel, node = args[1], args[2]
+  local refused = refusal(keys, args)
+  -- A room that is not here has nobody to be taken out.
+  if refused then return refused end
+  local channel, node = args[1], args[3]
+  if not is_buried(keys, node) then
+    local buried = { node }
+    for other in string.gmatch(redis.call('HGET', keys[3], 'buried') or '', '[^,]+') do
+      if #buried < BURIED then table.insert(buried, other) end
+    end
+    redis.call('HSET', keys[3], 'buried', table.concat(buried, ','))
+  end
+  local text = redis.call('HGET', keys[5], node)
   for _, user in ipairs(redis.call('HKEYS', keys[2])) do
     local active = read_active(keys, user)
     local at = place(active, node)
     if at then
       table.remove(active.nodes, at)
+      active.floor = larger(active.floor, taken_on(text, user))
       settle(keys, channel, user, active)
     end
   end
-  return redis.status_reply('OK')
+  redis.call('HDEL', keys[5], node)
+  return false
 end
 
--- KEYS: 1 the living nodes (sorted set: node by the time of its last call, in milliseconds)
--- ARGV: the node, and how long a lease lasts, in milliseconds
--- Renews the node's lease. Returns whether it still had one, and the nodes that have lost theirs.
-local function renew(keys, args)
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local held = redis.call('ZSCORE', keys[1], args[1]) ~= false
-  redis.call('ZADD', keys[1], string.format('%.0f', now), args[1])
-  local lost = redis.call('ZRANGEBYSCORE', keys[1], '-inf', string.format('(%.0f', now - args[2]))
-  return { held and 1 or 0, lost }
-end
-
--- KEYS: 1 the living nodes
--- ARGV: a node that is one no longer
-local function strike(keys, args)
-  return redis.call('ZREM', keys[1], args[1])
-end
-
--- channel, then for each record: seq user effect (sent, joined or left)
+-- channel generation, then for each record: seq user effect (sent, joined or left)
 local function tell(keys, args)
-  if is_cold(keys) then
+  local refused = refusal(keys, args)
+  if refused then
     -- Whoever is reading positions from the database may have read them before this record: they read again.
     redis.call('HDEL', keys[3], 'loading')
-    return 0
+    return refused
   end
   local channel, told = args[1], redis.call('HGET', keys[3], 'told')
-  for i = 2, #args, 3 do
+  for i = 3, #args, 3 do
     local seq, user, effect = args[i], args[i + 1], args[i + 2]
     if tonumber(seq) > tonumber(told) then
       told = seq
@@ -178,41 +231,111 @@ local function tell(keys, args)
     end
   end
   redis.call('HSET', keys[3], 'told', told)
-  return 1
+  return false
 end
 
--- The version, then user and position in turn.
-local function snapshot(keys)
-  if is_cold(keys) then return 'COLD' end
+-- channel generation: the life, the version, then user and position in turn.
+local function snapshot(keys, args)
+  local refused = refusal(keys, args)
+  if refused then return refused end
   local answer = redis.call('ZRANGE', keys[1], 0, -1, 'WITHSCORES')
-  table.insert(answer, 1, redis.call('HGET', keys[3], 'version'))
+  local meta = redis.call('HMGET', keys[3], 'life', 'version')
+  table.insert(answer, 1, meta[2])
+  table.insert(answer, 1, meta[1])
   return answer
 end
 
--- token
+-- channel generation life version: every change since then as lines, or the life and the version alone (as `snapshot`
+-- does) where they are not all kept or the room lives another life.
+local function changes_since(keys, args)
+  local refused = refusal(keys, args)
+  if refused then return refused end
+  local meta = redis.call('HMGET', keys[3], 'life', 'version')
+  local missing = tonumber(meta[2]) - tonumber(args[4])
+  if meta[1] ~= args[3] or missing < 0 or missing > redis.call('LLEN', keys[4]) then return 'GONE' end
+  if missing == 0 then return {} end
+  return redis.call('LRANGE', keys[4], string.format('%.0f', -missing), -1)
+end
+
+-- channel generation token
 local function begin_load(keys, args)
-  if not is_cold(keys) then return 'WARM' end
-  redis.call('HSET', keys[3], 'loading', args[1])
+  local refused = refusal(keys, args)
+  if refused ~= 'COLD' then return refused or 'WARM' end
+  redis.call('HSET', keys[3], 'loading', args[3])
   return 'LOAD'
 end
 
--- token version told, then user and position in turn
+-- channel generation token told, then user and position in turn. The token becomes the life of the room: whoever has a
+-- copy of an earlier one fetches it anew and says again who reads there.
 local function load(keys, args)
-  if not is_cold(keys) then return 'WARM' end
-  if redis.call('HGET', keys[3], 'loading') ~= args[1] then return 'AGAIN' end
-  redis.call('DEL', keys[1], keys[2], keys[4])
-  for i = 4, #args, 2 do redis.call('ZADD', keys[1], args[i + 1], args[i]) end
-  redis.call('HDEL', keys[3], 'loading')
-  redis.call('HSET', keys[3], 'version', args[2], 'told', args[3])
+  local refused = refusal(keys, args)
+  if refused ~= 'COLD' then return refused or 'WARM' end
+  if redis.call('HGET', keys[3], 'loading') ~= args[3] then return 'AGAIN' end
+  redis.call('DEL', unpack(keys))
+  for i = 5, #args, 2 do redis.call('ZADD', keys[1], args[i + 1], args[i]) end
+  redis.call('HSET', keys[3], 'generation', args[2], 'life', args[3], 'version', '1', 'told', args[4])
+  redis.call('SPUBLISH', args[1], args[3] .. ' 1')
   return 'LOADED'
+end
+
+-- The nodes. KEYS: 1 living (sorted set: node by the time of its last call, in milliseconds), 2 dying (set)
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- ARGV: the node, how long a lease lasts in milliseconds, and 1 for a node that begins
+-- Renews the node's lease. Returns whether it has one, and the nodes that have lost theirs.
+local function renew(keys, args)
+  local time = now()
+  local held = args[3] == '1' or redis.call('ZSCORE', keys[1], args[1]) ~= false
+  if held then redis.call('ZADD', keys[1], string.format('%.0f', time), args[1]) end
+  local lost = redis.call('ZRANGEBYSCORE', keys[1], '-inf', string.format('(%.0f', time - args[2]))
+  for _, node in ipairs(redis.call('SMEMBERS', keys[2])) do table.insert(lost, node) end
+  return { held and 1 or 0, lost }
+end
+
+-- ARGV: a node, and how long a lease lasts
+-- Whether the node is to be buried: from here on it cannot renew its lease, nor list a room.
+local function condemn(keys, args)
+  local time = redis.call('ZSCORE', keys[1], args[1])
+  if time then
+    if tonumber(time) >= now() - args[2] then return 0 end
+    redis.call('ZREM', keys[1], args[1])
+    redis.call('SADD', keys[2], args[1])
+  end
+  return redis.call('SISMEMBER', keys[2], args[1])
+end
+
+-- KEYS: 3 rooms (set: where the node has had readers)
+-- ARGV: the node, then rooms
+-- Lists rooms for whoever has to bury the node. Returns whether it holds a lease.
+local function register(keys, args)
+  if not redis.call('ZSCORE', keys[1], args[1]) then return 0 end
+  for i = 2, #args do redis.call('SADD', keys[3], args[i]) end
+  return 1
+end
+
+-- KEYS: 3 rooms
+-- ARGV: a node that is one no longer, and whose readers are out of every room
+local function strike(keys, args)
+  redis.call('DEL', keys[3])
+  redis.call('SREM', keys[2], args[1])
+  return redis.call('ZREM', keys[1], args[1])
 end
 
 redis.register_function('moyiza_enter', enter)
 redis.register_function('moyiza_leave', leave)
+redis.register_function('moyiza_read', read)
+redis.register_function('moyiza_checkpoint', checkpoint)
 redis.register_function('moyiza_bury', bury)
-redis.register_function('moyiza_renew', renew)
-redis.register_function('moyiza_strike', strike)
 redis.register_function('moyiza_tell', tell)
 redis.register_function('moyiza_snapshot', snapshot)
+redis.register_function('moyiza_changes', changes_since)
 redis.register_function('moyiza_begin_load', begin_load)
 redis.register_function('moyiza_load', load)
+redis.register_function('moyiza_renew', renew)
+redis.register_function('moyiza_condemn', condemn)
+redis.register_function('moyiza_register', register)
+redis.register_function('moyiza_strike', strike)

@@ -9,11 +9,12 @@ use dashmap::DashMap;
 use shared::{RoomId, Seq, UserId};
 use sqlx::PgPool;
 
-use super::{Change, Effect, Incarnation, Snapshot, state::RoomState};
+use super::{Change, Effect, Incarnation, Life, Snapshot, state::RoomState};
 use crate::{history::journal::Journal, record::Record, shard::Shards};
 
-/// There is one node.
+/// There is one node, and it lives as long as the state.
 const NODE: Incarnation = Incarnation(1);
+const LIFE: Life = Life(1);
 
 /// Positions of every room that has been opened since the process started.
 #[derive(Clone)]
@@ -96,14 +97,17 @@ impl MemoryReading {
     }
 
     pub(super) fn enter(&self, room: RoomId, user: UserId) {
-        self.change(room, |state| state.enter(user, NODE));
+        self.change(room, |state| state.enter(user, NODE).ok().flatten());
     }
 
     pub(super) fn leave(&self, room: RoomId, user: UserId, taken: Seq) {
-        let change = self.change(room, |state| state.leave(user, NODE, taken));
-        if let Some(Change { to: Some(seq), .. }) = change {
-            self.journal.note(room, user, seq);
-        }
+        self.change(room, |state| state.leave(user, NODE, taken));
+        self.journal.note(room, user, taken);
+    }
+
+    pub(super) fn read(&self, room: RoomId, user: UserId, seq: Seq) {
+        self.change(room, |state| state.advance(user, seq));
+        self.journal.note(room, user, seq);
     }
 
     /// These records are in the log, and their effects in the database.
@@ -140,7 +144,7 @@ async fn load(pool: &PgPool, room: RoomId) -> sqlx::Result<RoomState> {
             .fetch_all(pool)
             .await?;
     // Every record told so far is in the rows just read, and each is told once: none needs to be refused.
-    Ok(RoomState::load(positions, Seq::ZERO))
+    Ok(RoomState::load(LIFE, positions, Seq::ZERO))
 }
 
 #[cfg(test)]
@@ -164,7 +168,7 @@ mod tests {
             Begun::Loading(token) => token,
             Begun::Loaded(_) => panic!("it is not loaded"),
         };
-        let at = |seq| RoomState::load(vec![(anna, seq)], Seq::ZERO);
+        let at = |seq| RoomState::load(LIFE, vec![(anna, seq)], Seq::ZERO);
         let (before, after) = (Seq::new(1, 1), Seq::new(1, 2));
 
         let (first, second) = (begin(), begin());
@@ -194,7 +198,7 @@ mod tests {
         else {
             panic!("it is not loaded")
         };
-        let state = || RoomState::load(Vec::new(), Seq::ZERO);
+        let state = || RoomState::load(LIFE, Vec::new(), Seq::ZERO);
         assert!(reading.finish(room, second, state()).is_some());
         // Loaded meanwhile: the next look finds it.
         assert_eq!(reading.finish(room, first, state()), None);

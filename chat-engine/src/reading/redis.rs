@@ -8,6 +8,7 @@
 mod calls;
 mod feeds;
 mod forget;
+mod generation;
 mod lease;
 mod load;
 
@@ -29,7 +30,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Effect, Incarnation, Snapshot};
+use self::generation::Generation;
+use super::{Change, Effect, Incarnation, Life, Snapshot, state::Checkpoint};
 use crate::{history::journal::Journal, log::epoch::Epoch, record::Record, shard::Shards};
 
 /// What the functions are.
@@ -46,6 +48,9 @@ pub enum RedisError {
     /// The database that positions are loaded from does not answer.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
+    /// Redis has other data by now than this node knew.
+    #[error("Redis was restarted or failed over")]
+    Stale,
     /// An answer that the functions do not give.
     #[error("unexpected answer from Redis: {0}")]
     Answer(String),
@@ -66,6 +71,8 @@ struct Rooms {
     prefix: Arc<str>,
     pool: PgPool,
     epoch: Epoch,
+    generation: Generation,
+    shards: Shards,
 }
 
 impl RedisReading {
@@ -86,12 +93,21 @@ impl RedisReading {
         subscriber.init().await?;
         // For whoever looks at Redis' list of clients.
         subscriber.client_setname(format!("{prefix}feeds")).await?;
-        let rooms = Rooms { client, prefix: prefix.into(), pool, epoch };
-        let incarnation =
-            Incarnation(getrandom::u64().map_err(|error| RedisError::Answer(error.to_string()))?);
-        let (living, stop) = watch::channel(());
-        let (calls, calling) = calls::start(rooms.clone(), incarnation, journal, living);
-        tokio::spawn(lease::keep(rooms.clone(), incarnation, calls.downgrade(), shards.clone(), stop));
+        let rooms = Rooms {
+            client,
+            prefix: prefix.into(),
+            pool,
+            epoch,
+            generation: Generation::default(),
+            shards: shards.clone(),
+        };
+        rooms.learn_generation().await?;
+        let node = Incarnation(random()?);
+        lease::renew(&rooms, node, true).await?;
+        let (node, current) = watch::channel(node);
+        let (calls, calling) = calls::start(rooms.clone(), node, journal, shards.clone());
+        tokio::spawn(lease::keep(rooms.clone(), calls.downgrade(), current));
+        tokio::spawn(generation::follow(rooms.clone(), calls.downgrade()));
         let feeds = feeds::start(subscriber, rooms.clone(), shards);
         Ok((Self { rooms, calls, feeds }, calling))
     }
@@ -107,6 +123,7 @@ impl RedisReading {
 
     pub(super) fn forget(&self, room: RoomId) {
         let _ = self.feeds.send(feeds::Order::Forget(room));
+        let _ = self.calls.send(calls::Call::Close(room));
     }
 
     pub(super) fn enter(&self, room: RoomId, user: UserId) {
@@ -115,6 +132,14 @@ impl RedisReading {
 
     pub(super) fn leave(&self, room: RoomId, user: UserId, taken: Seq) {
         let _ = self.calls.send(calls::Call::Leave { room, user, taken });
+    }
+
+    pub(super) fn read(&self, room: RoomId, user: UserId, seq: Seq) {
+        let _ = self.calls.send(calls::Call::Read { room, user, seq });
+    }
+
+    pub(super) fn checkpoint(&self, room: RoomId, checkpoint: Checkpoint) {
+        let _ = self.calls.send(calls::Call::Checkpoint { room, checkpoint });
     }
 
     /// Tells Redis once.
@@ -128,14 +153,32 @@ impl Rooms {
         keys(&self.prefix, room)
     }
 
-    /// The nodes that hold a lease.
-    fn living(&self) -> String {
-        format!("{}{{nodes}}:living", self.prefix)
+    /// The nodes that hold a lease, and those that are to be buried.
+    fn nodes(&self) -> [String; 2] {
+        ["living", "dying"].map(|key| format!("{}{{nodes}}:{key}", self.prefix))
     }
 
-    /// The rooms in which a node has had readers.
+    /// The rooms in which a node has readers.
     fn rooms_of(&self, node: &str) -> String {
-        format!("{}{{node:{node}}}:rooms", self.prefix)
+        format!("{}{{nodes}}:rooms:{node}", self.prefix)
+    }
+
+    fn nodes_and(&self, node: &str) -> Vec<String> {
+        self.nodes().into_iter().chain([self.rooms_of(node)]).collect()
+    }
+
+    /// What every function of a room takes, and then its own.
+    fn arguments(&self, room: RoomId, own: impl IntoIterator<Item = String>) -> Vec<String> {
+        [self.channel(room), self.generation.known().to_string()].into_iter().chain(own).collect()
+    }
+
+    async fn call(
+        &self,
+        function: &str,
+        room: RoomId,
+        own: impl IntoIterator<Item = String>,
+    ) -> Result<Value, RedisError> {
+        Ok(self.client.fcall(function, self.keys(room), self.arguments(room, own)).await?)
     }
 
     fn channel(&self, room: RoomId) -> String {
@@ -147,7 +190,7 @@ impl Rooms {
         for record in records {
             let Some(effect) = Effect::of(record.draft.kind) else { continue };
             let arguments =
-                rooms.entry(record.draft.room).or_insert_with(|| vec![self.channel(record.draft.room)]);
+                rooms.entry(record.draft.room).or_insert_with(|| self.arguments(record.draft.room, []));
             let effect = match effect {
                 Effect::Sent => "sent",
                 Effect::Joined => "joined",
@@ -159,7 +202,13 @@ impl Rooms {
         for (room, arguments) in rooms {
             pipeline.fcall::<(), _, _, _>("moyiza_tell", self.keys(room), arguments).await?;
         }
-        pipeline.all::<Value>().await?;
+        let answers: Vec<Value> = pipeline.all().await?;
+        // Of a room that is not there nothing needs to be told: it is loaded with all of it. But one that is told
+        // by a node that has not seen Redis' new data yet is told again.
+        if answers.iter().any(|answer| answer.as_str().as_deref() == Some("STALE")) {
+            self.learn_generation().await?;
+            return Err(RedisError::Stale);
+        }
         Ok(())
     }
 }
@@ -172,7 +221,7 @@ fn tag(prefix: &str, room: RoomId) -> String {
 /// The keys that the functions work on.
 fn keys(prefix: &str, room: RoomId) -> Vec<String> {
     let tag = tag(prefix, room);
-    ["positions", "active", "meta", "changes"].map(|key| format!("{tag}:{key}")).into()
+    ["positions", "active", "meta", "changes", "checkpoints"].map(|key| format!("{tag}:{key}")).into()
 }
 
 /// How every client of this node's is built.
@@ -188,10 +237,25 @@ pub(crate) fn builder(url: &str) -> Result<Builder, fred::error::Error> {
     Ok(builder)
 }
 
-/// A line that the functions return and publish: version, user, position.
-fn parse_change(line: &str) -> Option<super::Change> {
+/// What is published of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// It was loaded: a new life.
+    Begun(Life),
+    Changed(Change),
+}
+
+/// A line that the functions publish: life, version, and, but for the first of a life, user and position.
+fn parse_news(line: &str) -> Option<News> {
     let mut words = line.split(' ');
-    let (version, user, to) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?);
+    let (life, version) = (Life(words.next()?.parse().ok()?), words.next()?.parse().ok()?);
+    let Some(user) = words.next() else { return Some(News::Begun(life)) };
+    let to = words.next()?;
     let to = if to == "-" { None } else { Some(to.parse().ok()?) };
-    Some(super::Change { version, user, to })
+    Some(News::Changed(Change { life, version, user: user.parse().ok()?, to }))
+}
+
+/// Numbers that nobody else has.
+fn random() -> Result<u64, RedisError> {
+    getrandom::u64().map_err(|error| RedisError::Answer(error.to_string()))
 }

@@ -1,21 +1,33 @@
 //! The rules of positions for one room.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use shared::{Seq, UserId};
 
-use super::{Change, Effect, Incarnation, Snapshot};
+use super::{Change, Effect, Incarnation, Life, Snapshot};
+
+/// Dead nodes that a room remembers.
+const BURIED: usize = 64;
+
+/// The node that calls was taken for dead: what it holds is nobody's. It goes on as a new incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this incarnation of the node was taken for dead")]
+pub struct Buried;
 
 /// One room's positions and who is reading it. Every operation may be repeated: a second time it changes
 /// nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RoomState {
+    life: Life,
     version: u64,
     /// Members who are not reading now.
     positions: HashMap<UserId, Seq>,
     active: HashMap<UserId, Active>,
     /// The last record that was told: an older one was told before.
     told: Seq,
+    checkpoints: HashMap<Incarnation, Checkpoint>,
+    /// The last dead nodes: one that was only stopped may go on and not know it yet.
+    buried: VecDeque<Incarnation>,
 }
 
 /// Somebody who is reading now, or did so before their membership was told.
@@ -30,43 +42,78 @@ struct Active {
     member: bool,
 }
 
+/// What the readers of a node are known to have taken, should it die.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// All of them but those below.
+    pub all: Seq,
+    /// Readers who have taken less, or who came since.
+    pub own: Vec<(UserId, Seq)>,
+}
+
+impl Checkpoint {
+    /// Of one reader.
+    fn of(&self, user: UserId) -> Seq {
+        let own = self.own.iter().filter(|(who, _)| *who == user).map(|(_, seq)| *seq).max();
+        own.unwrap_or(self.all)
+    }
+}
+
 impl RoomState {
     /// The state as the database has it: positions that include every record up to `told`.
-    pub fn load(positions: impl IntoIterator<Item = (UserId, Seq)>, told: Seq) -> Self {
-        Self { version: 1, positions: positions.into_iter().collect(), active: HashMap::new(), told }
+    pub fn load(life: Life, positions: impl IntoIterator<Item = (UserId, Seq)>, told: Seq) -> Self {
+        Self {
+            life,
+            version: 1,
+            positions: positions.into_iter().collect(),
+            active: HashMap::new(),
+            told,
+            checkpoints: HashMap::new(),
+            buried: VecDeque::new(),
+        }
     }
 
     /// The positions and their version.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
+            life: self.life,
             version: self.version,
             positions: self.positions.iter().map(|(user, seq)| (*user, *seq)).collect(),
         }
     }
 
     /// A node's first subscription of `user` that implies reading.
-    pub fn enter(&mut self, user: UserId, node: Incarnation) -> Option<Change> {
+    pub fn enter(&mut self, user: UserId, node: Incarnation) -> Result<Option<Change>, Buried> {
+        self.check(node)?;
         if let Some(active) = self.active.get_mut(&user) {
             if !active.nodes.contains(&node) {
                 active.nodes.push(node);
+                self.checkpoints.entry(node).or_default().own.push((user, active.floor));
             }
             // Reading on one more node changes nobody's count; nor does somebody who had no position.
-            return None;
+            return Ok(None);
         }
         let position = self.positions.remove(&user);
-        let active =
-            Active { nodes: vec![node], floor: position.unwrap_or_default(), member: position.is_some() };
-        self.active.insert(user, active);
-        position.is_some().then(|| self.change(user, None))
+        let floor = position.unwrap_or_default();
+        self.active.insert(user, Active { nodes: vec![node], floor, member: position.is_some() });
+        // Until the node's next checkpoint they are known to have taken no more than where they came from.
+        self.checkpoints.entry(node).or_default().own.push((user, floor));
+        Ok(position.is_some().then(|| self.change(user, None)))
     }
 
-    /// A node's last subscription of `user` is gone; they had taken everything up to `taken`.
+    /// A node's last subscription of `user` is gone; they had taken everything up to `taken`, which is true however
+    /// late it is said.
     pub fn leave(&mut self, user: UserId, node: Incarnation, taken: Seq) -> Option<Change> {
-        let active = self.active.get_mut(&user)?;
-        let at = active.nodes.iter().position(|reading| *reading == node)?;
-        active.nodes.swap_remove(at);
-        active.floor = active.floor.max(taken);
-        self.settle(user)
+        let reading = self.active.get_mut(&user).and_then(|active| {
+            let at = active.nodes.iter().position(|reading| *reading == node)?;
+            active.nodes.swap_remove(at);
+            active.floor = active.floor.max(taken);
+            Some(())
+        });
+        match reading {
+            Some(()) => self.settle(user),
+            None => self.advance(user, taken),
+        }
     }
 
     /// `user` has read up to `seq`: by an ACK, or by a message of their own.
@@ -78,6 +125,38 @@ impl RoomState {
         let position = self.positions.get_mut(&user).filter(|position| **position < seq)?;
         *position = seq;
         Some(self.change(user, Some(seq)))
+    }
+
+    /// What the readers of a node are known to have taken by now, in place of what was said before; `None` where it has
+    /// none.
+    pub fn checkpoint(&mut self, node: Incarnation, checkpoint: Option<Checkpoint>) -> Result<(), Buried> {
+        self.check(node)?;
+        match checkpoint {
+            Some(checkpoint) => self.checkpoints.insert(node, checkpoint),
+            None => self.checkpoints.remove(&node),
+        };
+        Ok(())
+    }
+
+    /// The node is dead: nobody reads on it any more, and what it says later is not heard. Its readers fall back to the
+    /// last checkpoint: a crash may show a read message as unread, never the other way round.
+    pub fn bury(&mut self, node: Incarnation) -> Vec<Change> {
+        if !self.buried.contains(&node) {
+            self.buried.push_front(node);
+            self.buried.truncate(BURIED);
+        }
+        let checkpoint = self.checkpoints.remove(&node).unwrap_or_default();
+        let readers: Vec<_> = self
+            .active
+            .iter()
+            .filter(|(_, active)| active.nodes.contains(&node))
+            .map(|(user, _)| *user)
+            .collect();
+        readers.into_iter().filter_map(|user| self.leave(user, node, checkpoint.of(user))).collect()
+    }
+
+    fn check(&self, node: Incarnation) -> Result<(), Buried> {
+        if self.buried.contains(&node) { Err(Buried) } else { Ok(()) }
     }
 
     /// The record at `seq` is in the log.
@@ -124,6 +203,6 @@ impl RoomState {
 
     fn change(&mut self, user: UserId, to: Option<Seq>) -> Change {
         self.version += 1;
-        Change { version: self.version, user, to }
+        Change { life: self.life, version: self.version, user, to }
     }
 }

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use shared::{Seq, UserId};
 
-use crate::reading::Snapshot;
+use crate::reading::{Life, Snapshot};
 
 /// The positions of the members who are not reading now.
 #[derive(Debug, Default)]
 pub struct Replica {
+    /// The life of the authority's state.
+    pub life: Life,
     /// The version of the last change applied.
     pub version: u64,
     positions: HashMap<UserId, Seq>,
@@ -19,7 +21,7 @@ pub struct Replica {
 impl Replica {
     /// The replica that a snapshot describes.
     pub fn new(snapshot: Snapshot) -> Self {
-        let mut replica = Self { version: snapshot.version, ..Self::default() };
+        let mut replica = Self { life: snapshot.life, version: snapshot.version, ..Self::default() };
         for (user, seq) in snapshot.positions {
             replica.set(user, Some(seq));
         }

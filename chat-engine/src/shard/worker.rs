@@ -207,6 +207,7 @@ impl Worker {
             }
             Input::Find { room, seq, reply } => self.find(room, seq, reply),
             Input::Expel { room, user, reason } => self.expel(room, user, reason),
+            Input::Begun { room, life } => self.with_room(room, |room, out| room.begun(life, out)),
             Input::Change { room, change } => {
                 self.with_room(room, |room, out| room.change(change, Instant::now(), out));
             }

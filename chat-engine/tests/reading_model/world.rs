@@ -9,7 +9,10 @@ use std::{
 };
 
 use chat_engine::{
-    reading::{Change, Effect, Incarnation, state::RoomState},
+    reading::{
+        Change, Effect, Incarnation, Life,
+        state::{Buried, Checkpoint, RoomState},
+    },
     record::{Draft, Record},
     room::{Output, Past, Room, Subscriber, SubscriberId},
 };
@@ -21,12 +24,19 @@ use crate::{
     user,
 };
 
+/// What the authority publishes.
+#[derive(Clone, Copy)]
+enum News {
+    Begun(Life),
+    Changed(Change),
+}
+
 struct Node {
     incarnation: Incarnation,
     room: Room,
     tabs: HashMap<SubscriberId, Tab>,
     /// Changes that the authority has published and that have not arrived here.
-    on_the_way: VecDeque<Change>,
+    on_the_way: VecDeque<News>,
     /// A snapshot was asked for.
     fetching: bool,
     worked: usize,
@@ -42,7 +52,11 @@ pub(crate) struct World {
     told: usize,
     next_id: u64,
     lost: Vec<Lost>,
-    /// Below this every message counts as read by the member, whatever else happens.
+    /// What PostgreSQL has been told of positions, from which a lost authority is built anew.
+    journal: HashMap<UserId, Seq>,
+    lives: u64,
+    incarnations: u64,
+    /// Below this every message counts as read by the member, unless the authority is lost.
     floors: HashMap<UserId, Seq>,
 }
 
@@ -60,26 +74,78 @@ impl World {
         Self {
             dice: Dice::new(seed),
             now: Instant::now(),
-            authority: RoomState::load((1..=MEMBERS).map(|id| (user(id), Seq::ZERO)), Seq::ZERO),
+            authority: RoomState::load(Life(1), (1..=MEMBERS).map(|id| (user(id), Seq::ZERO)), Seq::ZERO),
             nodes: (1..=3).map(node).collect(),
             log: Vec::new(),
             told: 0,
             next_id: 10,
             lost: Vec::new(),
+            journal: (1..=MEMBERS).map(|id| (user(id), Seq::ZERO)).collect(),
+            lives: 1,
+            incarnations: 3,
             floors: HashMap::new(),
         }
     }
 
     fn publish(&mut self, change: Option<Change>) {
         for node in &mut self.nodes {
-            node.on_the_way.extend(change);
+            node.on_the_way.extend(change.map(News::Changed));
+        }
+    }
+
+    fn note(&mut self, member: UserId, seq: Seq) {
+        let noted = self.journal.entry(member).or_default();
+        *noted = seq.max(*noted);
+    }
+
+    /// The authority loses everything, and is built anew from what PostgreSQL knows.
+    fn lose_authority(&mut self) {
+        self.lives += 1;
+        let told = self.told.checked_sub(1).map_or(Seq::ZERO, |last| self.log[last].seq);
+        self.authority = RoomState::load(Life(self.lives), self.journal.clone(), told);
+        self.floors.clear();
+        for node in &mut self.nodes {
+            node.on_the_way.push_back(News::Begun(Life(self.lives)));
+        }
+    }
+
+    /// Whoever was taken for dead and is not goes on as somebody new.
+    fn begin_again(&mut self, n: usize) {
+        self.incarnations += 1;
+        self.nodes[n].incarnation = Incarnation(self.incarnations);
+        let mut out = Vec::new();
+        self.nodes[n].room.reassert(&mut out);
+        self.carry_out(n, out);
+    }
+
+    /// A node is stopped for so long that another takes its members over. It does not know that when it goes on.
+    fn freeze(&mut self, n: usize) {
+        let incarnation = self.nodes[n].incarnation;
+        for change in self.authority.bury(incarnation) {
+            self.publish(Some(change));
+        }
+    }
+
+    /// All that node `n` knows to be taken.
+    fn checkpoint(&mut self, n: usize) {
+        let checkpoint = Checkpoint { all: self.nodes[n].room.head(), own: Vec::new() };
+        if self.authority.checkpoint(self.nodes[n].incarnation, Some(checkpoint)).is_err() {
+            self.begin_again(n);
+        }
+    }
+
+    fn hear(&mut self, n: usize, news: News, out: &mut Vec<Output>) {
+        let room = &mut self.nodes[n].room;
+        match news {
+            News::Begun(life) => room.begun(life, out),
+            News::Changed(change) => room.change(change, self.now, out),
         }
     }
 
     /// Carries out what node `n`'s room asks for.
     fn carry_out(&mut self, n: usize, out: Vec<Output>) {
-        let incarnation = self.nodes[n].incarnation;
         for output in out {
+            let incarnation = self.nodes[n].incarnation;
             let tabs = &mut self.nodes[n].tabs;
             let everybody = tabs.values_mut().filter(|tab| tab.live);
             match output {
@@ -106,11 +172,12 @@ impl World {
                 Output::Recovered(id, recovered) => tabs.get_mut(&id).unwrap().recovered = recovered,
                 Output::Added(id) => tabs.get_mut(&id).unwrap().live = true,
                 Output::FetchSnapshot => self.nodes[n].fetching = true,
-                Output::Enter(member) => {
-                    let change = self.authority.enter(member, incarnation);
-                    self.publish(change);
-                }
+                Output::Enter(member) => match self.authority.enter(member, incarnation) {
+                    Ok(change) => self.publish(change),
+                    Err(Buried) => self.begin_again(n),
+                },
                 Output::Leave { user, taken } => {
+                    self.note(user, taken);
                     // The driver may repeat a call: the second changes nothing.
                     for _ in 0..=self.dice.below(2) {
                         let change = self.authority.leave(user, incarnation, taken);
@@ -219,19 +286,12 @@ impl World {
         node.fetching = false;
     }
 
-    /// A node dies; another takes its members over, at a checkpoint.
+    /// A node dies; another takes its members over, at the last checkpoint.
     fn die(&mut self, n: usize) {
-        let worked = self.nodes[n].worked;
-        let checkpoint = self.log[..worked].iter().rev().nth(self.dice.below(4)).map_or(Seq::ZERO, |r| r.seq);
-        let members: BTreeSet<UserId> =
-            self.nodes[n].tabs.values().filter(|tab| tab.live).map(|tab| tab.member).collect();
-        let incarnation = self.nodes[n].incarnation;
-        for member in members {
-            let change = self.authority.leave(member, incarnation, checkpoint);
-            self.publish(change);
-        }
+        self.freeze(n);
         self.nodes[n].tabs.clear();
-        self.nodes[n].incarnation = Incarnation(incarnation.0 + 3);
+        self.incarnations += 1;
+        self.nodes[n].incarnation = Incarnation(self.incarnations);
         self.forget(n);
     }
 
@@ -245,11 +305,12 @@ impl World {
     }
 
     fn tell_next(&mut self) {
-        let Some(record) = self.log.get(self.told) else { return };
+        let Some(record) = self.log.get(self.told).cloned() else { return };
         let change = self.authority.tell(record.seq, record.draft.user, Effect::Sent);
         // At least once, and in order: the last one may be told again.
         assert_eq!(self.authority.tell(record.seq, record.draft.user, Effect::Sent), None);
         self.told += 1;
+        self.note(record.draft.user, record.seq);
         self.publish(change);
     }
 
@@ -262,12 +323,12 @@ impl World {
     }
 
     fn change_next(&mut self, n: usize) {
-        let Some(change) = self.nodes[n].on_the_way.pop_front() else { return };
+        let Some(news) = self.nodes[n].on_the_way.pop_front() else { return };
         // Some are lost, some come twice: a node finds out and asks for a snapshot.
         let times = if self.dice.below(200) == 0 { 0 } else { 1 + usize::from(self.dice.below(20) == 0) };
         let mut out = Vec::new();
         for _ in 0..times {
-            self.nodes[n].room.change(change, self.now, &mut out);
+            self.hear(n, news, &mut out);
         }
         self.carry_out(n, out);
     }

@@ -7,7 +7,7 @@ use fred::{
 use shared::RoomId;
 use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot};
 
-use super::{Rooms, parse_change};
+use super::{News, Rooms, parse_news};
 use crate::shard::Shards;
 
 /// What the node wants to hear of. One queue, so that a room forgotten and opened again is followed.
@@ -61,9 +61,11 @@ async fn hand_on(subscriber: &SubscriberClient, shards: Shards) {
         };
         match message {
             Ok(message) => {
-                let change = message.value.as_str().and_then(|line| parse_change(&line));
-                if let (Some(room), Some(change)) = (room_of(&message.channel), change) {
-                    shards.change(room, change);
+                let news = message.value.as_str().and_then(|line| parse_news(&line));
+                match (room_of(&message.channel), news) {
+                    (Some(room), Some(News::Changed(change))) => shards.change(room, change),
+                    (Some(room), Some(News::Begun(life))) => shards.begun(room, life),
+                    _ => {}
                 }
             }
             // Changes were missed, and a room that is silent from now on would never find out. Each open room fetches its

@@ -1,11 +1,13 @@
 //! Bringing a room's positions from PostgreSQL into Redis: at its first use, and after Redis lost them.
 
-use fred::{interfaces::FunctionInterface as _, types::Value};
+use fred::types::Value;
 use shared::{RoomId, Seq, UserId};
-use time::OffsetDateTime;
 
-use super::{RedisError, Rooms};
-use crate::{log::partition_of, reading::Snapshot};
+use super::{News, RedisError, Rooms, parse_news, random};
+use crate::{
+    log::partition_of,
+    reading::{Change, Life, Snapshot},
+};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -17,13 +19,40 @@ struct Row {
 impl Rooms {
     pub(super) async fn snapshot(&self, room: RoomId) -> Result<Snapshot, RedisError> {
         loop {
-            let answer: Value =
-                self.client.fcall("moyiza_snapshot", self.keys(room), Vec::<String>::new()).await?;
-            let Value::Array(answer) = answer else {
-                self.warm(room).await?;
-                continue;
-            };
-            return parse_snapshot(&answer).ok_or_else(|| RedisError::Answer(format!("{answer:?}")));
+            match self.call("moyiza_snapshot", room, []).await? {
+                Value::Array(answer) => {
+                    return parse_snapshot(&answer).ok_or_else(|| RedisError::Answer(format!("{answer:?}")));
+                }
+                refusal => self.make_way(room, &refusal).await?,
+            }
+        }
+    }
+
+    /// What the room has gone through since `version` of `life`; `None` if that is not known any more.
+    pub(super) async fn changes(
+        &self,
+        room: RoomId,
+        life: Life,
+        version: u64,
+    ) -> Result<Option<Vec<Change>>, RedisError> {
+        let Value::Array(lines) =
+            self.call("moyiza_changes", room, [life.0.to_string(), version.to_string()]).await?
+        else {
+            return Ok(None);
+        };
+        let parse = |line: &Value| match parse_news(&line.as_str()?)? {
+            News::Changed(change) => Some(change),
+            News::Begun(_) => None,
+        };
+        Ok(lines.iter().map(parse).collect())
+    }
+
+    /// Does away with what stands in the way of a call.
+    async fn make_way(&self, room: RoomId, refusal: &Value) -> Result<(), RedisError> {
+        match refusal.as_str().as_deref() {
+            Some("COLD") => self.warm(room).await,
+            Some("STALE") => self.learn_generation().await,
+            _ => Err(RedisError::Answer(format!("{refusal:?}"))),
         }
     }
 
@@ -31,14 +60,13 @@ impl Rooms {
     pub(super) async fn warm(&self, room: RoomId) -> Result<(), RedisError> {
         loop {
             // No two loads have the same token: a load that something came between is refused.
-            let token = getrandom::u64().map_err(|error| RedisError::Answer(error.to_string()))?.to_string();
-            let state: String =
-                self.client.fcall("moyiza_begin_load", self.keys(room), vec![token.clone()]).await?;
-            if state == "WARM" {
+            let token = random()?.to_string();
+            let state: String = self.call("moyiza_begin_load", room, [token.clone()]).await?.convert()?;
+            if state != "LOAD" {
                 return Ok(());
             }
             let arguments = self.stored(room, token).await?;
-            let state: String = self.client.fcall("moyiza_load", self.keys(room), arguments).await?;
+            let state: String = self.call("moyiza_load", room, arguments).await?.convert()?;
             if state != "AGAIN" {
                 return Ok(());
             }
@@ -60,9 +88,7 @@ impl Rooms {
         .fetch_all(&self.pool)
         .await?;
         let next = rows.first().map_or(0, |row| row.next_offset.cast_unsigned());
-        // Later than every version before it: a replica of what Redis lost sees a gap and fetches again.
-        let version = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
-        let mut arguments = vec![token, version.to_string(), self.epoch.before(next).to_string()];
+        let mut arguments = vec![token, self.epoch.before(next).to_string()];
         for row in rows {
             if let (Some(user), Some(seq)) = (row.user_id, row.seq) {
                 arguments.extend([user.to_string(), seq.to_string()]);
@@ -73,8 +99,10 @@ impl Rooms {
 }
 
 fn parse_snapshot(answer: &[Value]) -> Option<Snapshot> {
-    let (version, positions) = answer.split_first()?;
-    let mut snapshot = Snapshot { version: version.as_str()?.parse().ok()?, positions: Vec::new() };
+    let (life, rest) = answer.split_first()?;
+    let (version, positions) = rest.split_first()?;
+    let life = Life(life.as_str()?.parse().ok()?);
+    let mut snapshot = Snapshot { life, version: version.as_str()?.parse().ok()?, positions: Vec::new() };
     for pair in positions.chunks_exact(2) {
         let (user, seq) = (pair[0].as_str()?.parse().ok()?, pair[1].as_str()?.parse().ok()?);
         snapshot.positions.push((user, seq));

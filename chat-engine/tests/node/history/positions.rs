@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fred::{
-    interfaces::{ClientLike as _, FunctionInterface as _},
-    types::{Builder, config::Config},
+    interfaces::ClientLike as _,
+    types::{Builder, CustomCommand, config::Config},
 };
 use shared::{UserId, testing};
 
@@ -28,14 +28,9 @@ async fn rows_of_a_cluster_do_not_wait_for_redis_and_redis_hears_of_them_later()
         let redis = Builder::from_config(Config::from_url(&server).unwrap()).build().unwrap();
         redis.init().await.unwrap();
         let position = async |user: UserId| {
-            let tag = format!("{}{{room:{room}}}", world.prefix());
-            let keys: Vec<_> =
-                ["positions", "active", "meta", "changes"].map(|key| format!("{tag}:{key}")).into();
-            let answer: Vec<String> =
-                redis.fcall("moyiza_snapshot", keys, Vec::<String>::new()).await.unwrap();
-            let mut members =
-                answer[1..].chunks(2).map(|pair| (pair[0].clone(), pair[1].parse::<i64>().unwrap()));
-            members.find(|(member, _)| *member == user.to_string()).map(|(_, position)| position)
+            let key = format!("{}{{room:{room}}}:positions", world.prefix());
+            let score = CustomCommand::new_static("ZSCORE", None::<u16>, false);
+            redis.custom::<Option<i64>, _>(score, vec![key, user.to_string()]).await.unwrap()
         };
         let mut seqs = post(&node, room, &anna, 5).await;
         let told = async |seq: i64| {

@@ -1,9 +1,11 @@
 //! What happens next, and what has to be so, on the way and at rest.
 
+use std::collections::BTreeSet;
+
 use shared::Seq;
 
 use super::World;
-use crate::{MEMBERS, tab::Wants};
+use crate::{MEMBERS, tab::Wants, user};
 
 impl World {
     pub(crate) fn step(&mut self) {
@@ -15,9 +17,13 @@ impl World {
             18..32 => self.unsubscribe(n),
             32..46 => self.send(),
             46..48 => self.die(n),
-            48..52 => {
+            48 => self.freeze(n),
+            49 => self.checkpoint(n),
+            50 if self.dice.below(3) == 0 => self.lose_authority(),
+            50..52 => {
                 let (member, at) = (self.dice.member(), self.dice.below(self.log.len() + 1));
                 let seq = self.log.get(at).map_or(Seq::ZERO, |record| record.seq);
+                self.note(member, seq);
                 let change = self.authority.advance(member, seq);
                 self.publish(change);
             }
@@ -62,24 +68,49 @@ impl World {
             while self.nodes[n].worked < self.log.len() {
                 self.work_next(n);
             }
-            while let Some(change) = self.nodes[n].on_the_way.pop_front() {
-                let mut out = Vec::new();
-                self.nodes[n].room.change(change, self.now, &mut out);
-                self.carry_out(n, out);
+        }
+        self.arrive_everywhere();
+    }
+
+    /// Changes bring about others: somebody who was forgotten is asserted again.
+    fn arrive_everywhere(&mut self) {
+        loop {
+            for n in 0..3 {
+                // Every second each node asks whether it has its lease.
+                self.checkpoint(n);
+                while let Some(news) = self.nodes[n].on_the_way.pop_front() {
+                    let mut out = Vec::new();
+                    self.hear(n, news, &mut out);
+                    self.carry_out(n, out);
+                }
+                self.answer_snapshot(n);
+                // A silent room whose version is behind has missed its last change.
+                let snapshot = self.authority.snapshot();
+                if self.nodes[n]
+                    .room
+                    .version()
+                    .is_some_and(|version| version != (snapshot.life, snapshot.version))
+                {
+                    let mut out = Vec::new();
+                    self.nodes[n].room.resync(&mut out);
+                    self.carry_out(n, out);
+                }
+                self.flush(n);
             }
-            // A silent room whose version is behind has missed its last change.
-            let snapshot = self.authority.snapshot();
-            if self.nodes[n].room.version().is_some_and(|version| version < snapshot.version) {
-                let mut out = Vec::new();
-                self.nodes[n].room.snapshot(snapshot, self.now, &mut out);
-                self.carry_out(n, out);
+            let is_quiet = |node: &super::Node| node.on_the_way.is_empty() && !node.fetching;
+            if self.nodes.iter().all(is_quiet) {
+                return;
             }
-            self.flush(n);
         }
     }
 
     pub(crate) fn check_at_rest(&self) {
         let positions = self.authority.snapshot().positions;
+        let tabs = self.nodes.iter().flat_map(|node| node.tabs.values());
+        let readers: BTreeSet<_> = tabs.map(|tab| tab.member).collect();
+        let standing: BTreeSet<_> = positions.iter().map(|(member, _)| *member).collect();
+        let away: BTreeSet<_> = (1..=MEMBERS).map(user).filter(|member| !readers.contains(member)).collect();
+        assert_eq!(standing, away, "who has a position, and who is not reading");
         for (n, node) in self.nodes.iter().enumerate() {
             for tab in node.tabs.values() {
                 assert!(tab.live, "somebody is not let in");

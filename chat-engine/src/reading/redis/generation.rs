@@ -1,0 +1,132 @@
+//! Whether Redis still is the one that it was. A restart, or a replica that took over, may have lost the last writes;
+//! its versions then count up to where they have been before, and no gap would show. So the runs of Redis' primaries are
+//! counted, in PostgreSQL: rooms of an earlier count are loaded from there again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use fred::{
+    interfaces::{ClientLike as _, EventInterface as _},
+    types::InfoKind,
+};
+use shared::names::locks;
+use sqlx::PgPool;
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+use super::{RETRY_MS, RedisError, Rooms, calls::Call};
+
+const SERVER: Option<InfoKind> = Some(InfoKind::Server);
+const REPLICATION: Option<InfoKind> = Some(InfoKind::Replication);
+
+/// The count, as this node knows it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Generation(Arc<AtomicU64>);
+
+impl Generation {
+    /// The count that this node knows.
+    pub(super) fn known(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Rooms {
+    /// Looks which runs there are. If the count is another one now, every open room fetches its positions, which are of
+    /// another life.
+    pub(super) async fn learn_generation(&self) -> Result<(), RedisError> {
+        let (client, mut runs) = (&self.client, Vec::new());
+        if client.is_clustered() {
+            for server in client.active_connections() {
+                let node = client.with_cluster_node(server);
+                let (server, replication): (String, String) =
+                    (node.info(SERVER).await?, node.info(REPLICATION).await?);
+                runs.push(run(&server, &replication)?);
+            }
+        } else {
+            let (server, replication): (String, String) =
+                (client.info(SERVER).await?, client.info(REPLICATION).await?);
+            runs.push(run(&server, &replication)?);
+        }
+        let generation = count(&self.pool, &runs).await?;
+        let before = self.generation.0.fetch_max(generation, Ordering::Relaxed);
+        if before < generation && before > 0 {
+            tracing::warn!("Redis was restarted or failed over: positions are loaded again");
+            self.shards.resync();
+        }
+        Ok(())
+    }
+}
+
+/// Looks again whenever there is a new connection, for as long as there is somebody to make calls.
+pub(super) async fn follow(rooms: Rooms, calls: mpsc::WeakUnboundedSender<Call>) {
+    let mut reconnects = rooms.client.reconnect_rx();
+    loop {
+        // Missed ones are the same to us.
+        if let Err(RecvError::Closed) = reconnects.recv().await {
+            return;
+        }
+        while let Err(error) = rooms.learn_generation().await {
+            tracing::warn!(%error, "whether Redis is the same is not known yet");
+            tokio::time::sleep(Duration::from_millis(RETRY_MS.into())).await;
+            if calls.upgrade().is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// What tells one data set from another: a process, and what it replicates. A primary that was demoted and comes back
+/// has other data, and another second half.
+fn run(server: &str, replication: &str) -> Result<String, RedisError> {
+    let field = |text: &str, name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value
+            .map(|value| value.trim().to_owned())
+            .ok_or_else(|| RedisError::Answer(format!("INFO without {name}")))
+    };
+    Ok(format!("{} {}", field(server, "run_id")?, field(replication, "master_replid")?))
+}
+
+/// Counts what is new; the count.
+async fn count(pool: &PgPool, runs: &[String]) -> sqlx::Result<u64> {
+    let known = "select coalesce(max(generation), 0), count(*) filter (where run = any($1)) from redis_runs";
+    let (generation, seen): (i64, i64) = sqlx::query_as(known).bind(runs).fetch_one(pool).await?;
+    if usize::try_from(seen) == Ok(runs.len()) {
+        return Ok(generation.cast_unsigned());
+    }
+    let mut transaction = pool.begin().await?;
+    // One after the other: a count that is handed out is the highest there is.
+    sqlx::query("select pg_advisory_xact_lock($1)")
+        .bind(locks::REDIS_RUNS)
+        .execute(&mut *transaction)
+        .await?;
+    for run in runs {
+        sqlx::query(
+            "insert into redis_runs (run, generation) select $1, coalesce(max(generation), 0) + 1 from redis_runs \
+             on conflict (run) do nothing",
+        )
+        .bind(run)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    let (generation, _): (i64, i64) = sqlx::query_as(known).bind(runs).fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(generation.cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_a_process_and_what_it_replicates() {
+        let server = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n";
+        let replication = "# Replication\r\nrole:master\r\nmaster_replid:def\r\nmaster_replid2:0\r\n";
+        assert_eq!(run(server, replication).unwrap(), "abc def");
+        assert!(run(server, "role:master").is_err());
+    }
+}
