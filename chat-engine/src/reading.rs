@@ -11,7 +11,7 @@ pub mod memory;
 pub mod redis;
 pub mod state;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use shared::{RoomId, Seq, UserId};
 
@@ -68,11 +68,12 @@ impl Reading {
         }
     }
 
-    /// What the readers of this node are known to have taken of the room, should it die.
-    pub fn checkpoint(&self, room: RoomId, checkpoint: state::Checkpoint) {
+    /// What the readers of this node are known to have taken of the room, should it die. What is returned lives until the
+    /// authority has taken that: one who waits for it does not fill the queue while the authority is away.
+    pub fn checkpoint(&self, room: RoomId, checkpoint: state::Checkpoint) -> Weak<()> {
         match self {
             // The state dies with the node, and its positions are in the database.
-            Self::Memory(_) => drop(checkpoint),
+            Self::Memory(_) => Weak::new(),
             Self::Redis(redis) => redis.checkpoint(room, checkpoint),
         }
     }

@@ -10,6 +10,7 @@
 //! [`flush_due`](Room::flush_due) when [`deadline`](Room::deadline) has come.
 
 mod arrivals;
+mod checkpoint;
 mod replica;
 
 use std::{
@@ -81,7 +82,7 @@ pub enum Output {
     Leave {
         /// Who.
         user: UserId,
-        /// The last record that reached them.
+        /// The last record that they are known to have taken.
         taken: Seq,
     },
 }
@@ -295,7 +296,7 @@ impl Room {
         }
     }
 
-    /// A subscriber is gone; everything up to `taken` reached them, or everything framed for `None`.
+    /// A subscriber is gone; they are known to have taken everything up to `taken`, or all that was framed for `None`.
     pub fn unsubscribe(&mut self, id: SubscriberId, taken: Option<Seq>, out: &mut Vec<Output>) {
         self.arrivals.retain(|arrival| arrival.subscriber.id != id);
         let Some(subscriber) = self.subscribers.remove(&id) else { return };

@@ -4,6 +4,7 @@
 //! [flushers](super::flusher): all that is due leaves in one write, and no task is woken for it. Only what the socket
 //! does not take at once is left to the connection's own task.
 
+mod acknowledged;
 mod writing;
 
 use std::{
@@ -19,7 +20,6 @@ use std::{
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
-use shared::Seq;
 use socket2::SockRef;
 use stomp::{ByteString, Version};
 use tokio::net::{TcpStream, tcp::OwnedWriteHalf};
@@ -29,10 +29,26 @@ use super::{
     CloseReason,
     flusher::Flusher,
     frames,
-    queue::{Outgoing, Queue},
+    in_flight::{InFlight, Mark},
+    queue::Queue,
 };
 use crate::room::SubscriberId;
 pub(super) use writing::SocketState;
+
+/// A frame on its way.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// A whole WebSocket frame.
+    pub frame: Bytes,
+    /// To know how far the client got when the connection ends.
+    pub mark: Option<Mark>,
+}
+
+impl From<Bytes> for Outgoing {
+    fn from(frame: Bytes) -> Self {
+        Self { frame, mark: None }
+    }
+}
 
 /// The way out.
 #[derive(Debug)]
@@ -53,6 +69,7 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     queue: Queue,
+    in_flight: InFlight,
     /// Answers that the client is owed: what it asked for is still being done.
     owed: u32,
     closing: Option<CloseReason>,
@@ -168,15 +185,21 @@ impl Outbox {
     /// Queues a frame; whether somebody has to [`flush`](Self::flush) for it. A client too slow for its queue is
     /// closed: nothing is dropped silently.
     #[must_use = "the frame waits for a flush"]
-    pub(super) fn push(&self, outgoing: Outgoing) -> bool {
-        let mut state = self.lock_with_room(outgoing.frame.len());
-        if state.closing.is_some() {
-            state.queue.give_up(outgoing.mark);
-            return false;
-        }
+    pub(super) fn push(&self, Outgoing { frame, mark }: Outgoing) -> bool {
+        let mut state = self.lock_with_room(frame.len());
         let idle = state.queue.is_empty() && !state.writing;
-        if state.queue.push(outgoing, self.max_bytes) {
+        let closing = state.closing.is_some();
+        if !closing && state.queue.push(frame, self.max_bytes) {
+            if let Some(mark) = mark {
+                self.note(&mut state, mark);
+            }
             return idle && state.socket == SocketState::Open;
+        }
+        if let Some(mark) = mark {
+            state.in_flight.give_up(mark);
+        }
+        if closing {
+            return false;
         }
         self.close_locked(&mut state, CloseReason::TooSlow);
         drop(state);
@@ -224,6 +247,9 @@ impl Outbox {
     fn close_locked(&self, state: &mut MutexGuard<'_, State>, reason: CloseReason) {
         state.closing = Some(reason);
         if reason == CloseReason::TooSlow {
+            self.look_at_kernel(state);
+            // What it takes later may be why it is closed.
+            state.in_flight.freeze();
             // It does not get what it could not take, only why, once it reads again.
             // While somebody writes, what has begun is with them.
             let begun = state.begun && !state.writing;
@@ -231,14 +257,14 @@ impl Outbox {
         }
         if reason.has_error() && self.speaks_stomp {
             let message = if reason.reconnect() { "reconnect" } else { "closed" };
-            state.queue.push_unbounded(frames::error(self.version(), message, reason.text(), None).into());
+            state.queue.push_unbounded(frames::error(self.version(), message, reason.text(), None));
         }
         let close = match reason {
             // Which rule or limit it was: a client that breaks RFC 6455 may not look at an ERROR.
             CloseReason::WebSocket(violation) => websocket::close(reason.code(), &violation.to_string()),
             _ => websocket::close(reason.code(), reason.text()),
         };
-        state.queue.push_unbounded(close.into());
+        state.queue.push_unbounded(close);
     }
 
     /// The client was taken out of a room: its task tells it.
@@ -261,7 +287,7 @@ impl Outbox {
                 Some(code) => websocket::close(code, ""),
                 None => websocket::frame(websocket::OpCode::Close, b""),
             };
-            state.queue.push_unbounded(frame.into());
+            state.queue.push_unbounded(frame);
         }
         drop(state);
         self.task.wake();
@@ -306,17 +332,13 @@ impl Outbox {
         let mut state = self.state.lock();
         state.closing.get_or_insert(CloseReason::PeerClosed);
         state.socket = SocketState::Gone;
+        self.look_at_kernel(&mut state);
+        state.in_flight.freeze();
         state.queue.clear(false);
         drop(state);
         let socket: &TcpStream = self.socket.as_ref();
         // Not connected any more, then.
         let _ = SockRef::from(socket).shutdown(Shutdown::Both);
-    }
-
-    /// The place that a subscription's client is known to have got to; `None` if everything was written. Asked
-    /// by the one who queues that subscription's records, so that none comes in between.
-    pub fn reached(&self, subscriber: SubscriberId) -> Option<Seq> {
-        self.state.lock().queue.reached(subscriber)
     }
 }
 

@@ -12,7 +12,7 @@ mod generation;
 mod lease;
 mod load;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 pub use forget::forget_rooms;
 use fred::{
@@ -138,8 +138,11 @@ impl RedisReading {
         let _ = self.calls.send(calls::Call::Read { room, user, seq });
     }
 
-    pub(super) fn checkpoint(&self, room: RoomId, checkpoint: Checkpoint) {
-        let _ = self.calls.send(calls::Call::Checkpoint { room, checkpoint });
+    pub(super) fn checkpoint(&self, room: RoomId, checkpoint: Checkpoint) -> Weak<()> {
+        let waiting = Arc::default();
+        let waits = Arc::downgrade(&waiting);
+        let _ = self.calls.send(calls::Call::Checkpoint { room, checkpoint, _waiting: waiting });
+        waits
     }
 
     /// Tells Redis once.

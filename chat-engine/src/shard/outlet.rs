@@ -9,7 +9,7 @@ use stomp::ByteString;
 use super::Unavailable;
 use crate::{
     connection::{Batch, Mark, Message, Outbox, Outlet, Owed, frames},
-    room::{Counted, ReadRange},
+    room::{Counted, ReadRange, SubscriberId},
 };
 
 /// Which of a room's streams a subscription follows. They carry the same frames.
@@ -37,8 +37,17 @@ pub struct RoomOutlet {
     pub outlet: Outlet,
     /// What it follows.
     pub feed: Feed,
+    /// Following it is reading: how far its client got is to be known.
+    pub reads: bool,
     /// Given when it has been added.
     pub answer: Option<Answer>,
+}
+
+impl RoomOutlet {
+    /// What a record's frame is marked with.
+    pub(super) fn mark(&self, id: SubscriberId, seq: Seq) -> Option<Mark> {
+        self.reads.then_some((id, seq))
+    }
 }
 
 /// What a client waits for: a RECEIPT, if it asked for one, and in any case that its request is done.

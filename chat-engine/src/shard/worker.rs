@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod carry_out;
+mod checkpoints;
 mod leaving;
 mod pages;
 mod timers;
@@ -13,6 +14,7 @@ use std::{
 };
 
 use arrivals::Arriving;
+use checkpoints::{Checkpoints, Moved};
 use shared::{RoomId, Seq};
 use timers::Timers;
 use tokio::sync::mpsc;
@@ -73,6 +75,7 @@ struct Open {
     awaited: Option<Seq>,
     /// What arriving subscribers ask for already: it comes behind what they are sent as they are added.
     later: Vec<(SubscriberId, pages::Asked)>,
+    checkpoints: Checkpoints,
     /// Numbers the events that have no seq.
     events: u64,
     /// Gone with the room: nobody waits for its positions any more.
@@ -260,6 +263,7 @@ impl Worker {
             arriving: HashMap::new(),
             awaited: None,
             later: Vec::new(),
+            checkpoints: Checkpoints::default(),
             events: 0,
             needed: Arc::default(),
         });
@@ -277,12 +281,14 @@ impl Worker {
         let Some(open) = self.rooms.get_mut(&id) else { return };
         let waited = open.room.deadline();
         input(&mut open.room, &mut self.out);
+        let checkpoint = Moved::by(&self.out).and_then(|moved| open.moved(moved));
         for output in self.out.drain(..) {
             carry_out::carry_out(&self.deps, open, output, &mut self.batch);
         }
         let due: Vec<_> = open.later.extract_if(.., |(id, _)| !open.arriving.contains_key(id)).collect();
-        if let Some(deadline) = open.room.deadline().filter(|deadline| Some(*deadline) != waited) {
-            self.timers.set(id, deadline);
+        let deadline = open.room.deadline().filter(|deadline| Some(*deadline) != waited);
+        if let Some(next) = deadline.into_iter().chain(checkpoint).min() {
+            self.timers.set(id, next);
         }
         if open.room.is_idle() {
             self.rooms.remove(&id);
@@ -312,10 +318,13 @@ impl Worker {
                 self.advance(room, None);
             }
             self.look_up(room, now);
+            self.checkpoint(room, now);
             // What is still to come there had no time of its own. Who arrives has set one again.
-            let deadline = self.rooms.get(&room).and_then(|open| open.room.deadline());
+            let open = self.rooms.get(&room);
+            let deadline = open.and_then(|open| open.room.deadline());
+            let checkpoint = open.and_then(|open| open.checkpoints.due);
             let lookups = self.lookups.iter().filter(|lookup| lookup.room == room);
-            if let Some(next) = lookups.map(|lookup| lookup.until).chain(deadline).min() {
+            if let Some(next) = lookups.map(|lookup| lookup.until).chain(deadline).chain(checkpoint).min() {
                 self.timers.set(room, next);
             }
         }

@@ -24,6 +24,18 @@ pub(crate) async fn exists(key: &str) -> bool {
     ask(&format!("EXISTS {key}")).await.starts_with(":1")
 }
 
+/// Waits until a hash has such a value: nobody announces it.
+pub(crate) async fn value_becomes(key: &str, wanted: impl Fn(&str) -> bool) {
+    let question = format!("HVALS {key}");
+    let reached = async {
+        while !ask(&question).await.lines().any(&wanted) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), reached).await.is_ok();
+    assert!(in_time, "what {key} has: {}", ask(&question).await);
+}
+
 /// Breaks the connections of this name, which are so many.
 pub(crate) async fn cut(name: &str, count: usize) {
     let (clients, name) = (ask("CLIENT LIST").await, format!("name={name} "));

@@ -35,6 +35,7 @@ mod resume;
 mod settings;
 mod slow;
 mod storm;
+mod taken;
 mod token;
 mod topics;
 mod world;

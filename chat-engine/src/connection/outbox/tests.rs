@@ -1,6 +1,9 @@
+use std::time::Duration;
+
+use shared::Seq;
 use tokio::{
     io::AsyncReadExt as _,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use super::*;
@@ -10,8 +13,15 @@ const ID: SubscriberId = SubscriberId(1);
 
 /// A way out of at most `max_bytes`, and the client's end of it.
 async fn pair(max_bytes: usize) -> (Arc<Outbox>, TcpStream, tokio::net::tcp::OwnedReadHalf) {
+    pair_with(max_bytes, TcpSocket::new_v4().unwrap()).await
+}
+
+async fn pair_with(
+    max_bytes: usize,
+    client: TcpSocket,
+) -> (Arc<Outbox>, TcpStream, tokio::net::tcp::OwnedReadHalf) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let client = client.connect(listener.local_addr().unwrap()).await.unwrap();
     let (socket, _) = listener.accept().await.unwrap();
     socket.writable().await.unwrap();
     let (reader, writer) = socket.into_split();
@@ -70,6 +80,7 @@ async fn closing_comes_after_what_is_queued_and_the_first_reason_stands() {
     outbox.close(CloseReason::TokenExpired);
     assert!(!outbox.push(marked(b'y', 5, 2)));
     while outbox.flush() {}
+    acknowledged(&outbox, Seq::from_raw(1)).await;
     outbox.end();
     let mut read = Vec::new();
     client.read_to_end(&mut read).await.unwrap();
@@ -102,6 +113,82 @@ async fn who_is_too_slow_is_told_why_once_it_reads() {
     assert!(!read.contains(&b'y'));
     assert!(String::from_utf8_lossy(&read).ends_with(CloseReason::TooSlow.text()));
     assert!(outbox.reached(ID).is_some());
+}
+
+/// Waits until so much was acknowledged: a kernel takes its time, and does not announce it.
+async fn acknowledged(outbox: &Outbox, reached: Option<Seq>) {
+    while outbox.reached(ID) != reached {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Somebody who reads nothing, of a hundred records of 500 bytes.
+async fn deaf() -> (Arc<Outbox>, TcpStream, tokio::net::tcp::OwnedReadHalf) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let (outbox, client, reader) = pair_with(100_000, socket).await;
+    for seq in 1..=100 {
+        assert!(outbox.push(marked(b'x', 500, seq)));
+        while outbox.flush() {}
+    }
+    assert!(outbox.standing().drained);
+    (outbox, client, reader)
+}
+
+/// Waits until everything that has come to the client's machine counts as taken, and looks that never more does.
+async fn settled(outbox: &Outbox, client: &TcpStream) -> Seq {
+    let mut came = vec![0; 100_000];
+    loop {
+        let reached = outbox.reached(ID).expect("not everything came");
+        let bytes = client.peek(&mut came).await.unwrap();
+        let whole = Seq::from_raw(i64::try_from(bytes / 500).unwrap()).unwrap();
+        assert!(reached <= whole, "{reached} of {bytes} bytes");
+        if reached == whole && reached > Seq::ZERO {
+            return reached;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_kernel_holds_for_who_does_not_read_is_not_taken() {
+    let (outbox, mut client, _reader) = deaf().await;
+    settled(&outbox, &client).await;
+    // It reads on, and has everything.
+    client.read_exact(&mut vec![0; 50_000]).await.unwrap();
+    acknowledged(&outbox, None).await;
+}
+
+#[tokio::test]
+async fn a_reset_leaves_what_was_taken_known() {
+    let (outbox, client, _reader) = deaf().await;
+    let taken = settled(&outbox, &client).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    while outbox.standing().socket != SocketState::Gone {
+        let _ = outbox.push(marked(b'x', 500, 101));
+        while outbox.flush() {}
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        outbox.reached(ID).is_some_and(|reached| reached >= taken && reached < Seq::from_raw(50).unwrap())
+    );
+    let at_the_end = outbox.reached(ID);
+    outbox.end();
+    assert_eq!(outbox.reached(ID), at_the_end);
+}
+
+#[tokio::test]
+async fn what_comes_to_a_machine_after_the_end_was_not_taken() {
+    let (outbox, mut client, _reader) = deaf().await;
+    let taken = settled(&outbox, &client).await;
+    outbox.end();
+    let mut read = Vec::new();
+    client.read_to_end(&mut read).await.unwrap();
+    assert_eq!(read.len(), 50_000);
+    assert!(
+        outbox.reached(ID).is_some_and(|reached| reached >= taken && reached < Seq::from_raw(50).unwrap())
+    );
 }
 
 #[tokio::test]

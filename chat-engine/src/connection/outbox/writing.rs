@@ -6,11 +6,10 @@ use std::{
     sync::atomic::Ordering,
 };
 
+use bytes::Bytes;
+
 use super::{Outbox, milliseconds_now};
-use crate::connection::{
-    CloseReason,
-    queue::{Outgoing, advance},
-};
+use crate::connection::{CloseReason, queue::advance};
 
 /// Frames that leave in one write at most: the kernel takes no more pieces than 1,024, and the list is on the stack.
 const PIECES: usize = 64;
@@ -56,17 +55,17 @@ impl Outbox {
     }
 
     /// Writes `frames` until the socket takes no more: how many bytes it took, and how it is now.
-    fn write(&self, frames: &mut VecDeque<Outgoing>, begun: &mut bool) -> (usize, SocketState) {
+    fn write(&self, frames: &mut VecDeque<Bytes>, begun: &mut bool) -> (usize, SocketState) {
         let mut written = 0;
         let socket = loop {
             let wrote = if let [only] = frames.make_contiguous() {
                 // Cheaper than a list of one, and what most writes are.
-                self.socket.try_write(&only.frame)
+                self.socket.try_write(only)
             } else {
                 let mut pieces = [IoSlice::new(&[]); PIECES];
                 let count = frames.len().min(PIECES);
-                for (piece, outgoing) in pieces.iter_mut().zip(&*frames) {
-                    *piece = IoSlice::new(&outgoing.frame);
+                for (piece, frame) in pieces.iter_mut().zip(&*frames) {
+                    *piece = IoSlice::new(frame);
                 }
                 self.socket.try_write_vectored(&pieces[..count])
             };

@@ -300,7 +300,7 @@ impl Connection {
                 self.session.subscribe(subscribe, Subscription::Room { room, feed, id });
                 let subscriber = Subscriber { id, user, reads: feed == Feed::Chat };
                 let answer = Some(self.answer(receipt));
-                let outlet = RoomOutlet { outlet, feed, answer };
+                let outlet = RoomOutlet { outlet, feed, reads: subscriber.reads, answer };
                 self.ask(room, |taken| Input::Subscribe { room, subscriber, outlet, wanted, taken });
                 // They may have left between the check and the line above. Events change the cache before they
                 // expel: either this sees it, or the expulsion comes behind the subscription.

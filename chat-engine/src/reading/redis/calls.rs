@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -45,6 +46,8 @@ pub(super) enum Call {
     Checkpoint {
         room: RoomId,
         checkpoint: Checkpoint,
+        /// Dropped when it was said.
+        _waiting: Arc<()>,
     },
     /// Nobody follows the room here any more.
     Close(RoomId),
@@ -176,7 +179,7 @@ impl Caller {
                     self.journal.note(*room, *user, *seq);
                     ("moyiza_read", *room, vec![user.to_string(), seq.to_string()])
                 }
-                Call::Checkpoint { room, checkpoint } => {
+                Call::Checkpoint { room, checkpoint, .. } => {
                     ("moyiza_checkpoint", *room, vec![node.clone(), line(checkpoint)])
                 }
                 Call::Close(room) => ("moyiza_checkpoint", *room, vec![node.clone(), String::new()]),

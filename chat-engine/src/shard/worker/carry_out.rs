@@ -31,7 +31,7 @@ pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mu
             let seq = counted.0.seq;
             let mut message = RoomMessage::new(&open.destinations, id, headers, body, compress_from);
             for (id, outlet) in &open.outlets {
-                message.push(outlet, Some((*id, seq)), batch);
+                message.push(outlet, outlet.mark(*id, seq), batch);
             }
         }),
         Output::Read(ranges) => tell(deps, open, None, &ReadBody::changes(&ranges), batch),
@@ -54,8 +54,8 @@ pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mu
                 with_record_headers(counted, true, |id, headers, body| {
                     let mut message = RoomMessage::new(&open.destinations, id, headers, body, compress_from);
                     for (id, outlet) in to.iter().filter_map(|id| Some((id, open.outlet(*id)?))) {
-                        // Who leaves before all of it was written has read up to there.
-                        message.push(outlet, Some((*id, counted.0.seq)), batch);
+                        // Who leaves before they have taken all of it has read up to there.
+                        message.push(outlet, outlet.mark(*id, counted.0.seq), batch);
                     }
                 });
             }

@@ -15,7 +15,12 @@ impl Worker {
         let open = self.rooms.get_mut(&room)?;
         let arriving = open.arriving.remove(&id);
         let added = open.outlets.remove(&id);
-        let reached = added.as_ref().and_then(|to| to.outlet.outbox.reached(id));
+        // However it ends: what the client had when it said so, its machine had acknowledged with the same packet.
+        let reached = added.as_ref().and_then(|to| {
+            let reached = to.outlet.outbox.reached(id);
+            to.outlet.outbox.forget(id);
+            reached
+        });
         self.with_room(room, |room, out| room.unsubscribe(id, reached, out));
         added.or(arriving.map(|arriving| arriving.outlet))
     }

@@ -1,6 +1,9 @@
 //! What comes: bytes, WebSocket frames in them, STOMP frames in those.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
+use socket2::SockRef;
 use stomp::Command;
 use tokio::{io::AsyncReadExt as _, time::timeout};
 use websocket::{DataKind, Event};
@@ -29,6 +32,30 @@ impl Peer {
             Ok(_) => true,
             Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
         }
+    }
+
+    /// The whole frames that have come to this machine, none of which is read; once no more come, because there is no room
+    /// for them. A sender asks again whether there is, less and less often, but the first times within this half second.
+    pub(crate) async fn pending(&self) -> Vec<String> {
+        const LOOK_EVERY: Duration = Duration::from_millis(20);
+        assert!(self.input.is_empty(), "a part was read");
+        let (mut bytes, mut length, mut same) = (vec![0; 1 << 20], 0, 0);
+        while same < 25 {
+            let now = timeout(PATIENCE, self.socket.peek(&mut bytes)).await.expect("bytes in time").unwrap();
+            same = if now == length { same + 1 } else { 0 };
+            length = now;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let (mut rest, mut frames) = (&bytes[..length], Vec::new());
+        while let Some(frame) = frame_length(rest).and_then(|length| rest.split_off(..length)) {
+            frames.push(String::from_utf8_lossy(frame).into_owned());
+        }
+        frames
+    }
+
+    /// Ends the connection as a machine does that knows nothing of it.
+    pub(crate) fn reset(self) {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// The next bytes, as they are; `None` at the end.
