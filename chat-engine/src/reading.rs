@@ -35,6 +35,16 @@ impl Reading {
         }
     }
 
+    /// What a copy of that version of a room's positions lacks. From here on its changes reach the room's shard, until
+    /// [`forget`](Self::forget).
+    pub async fn catch_up(&self, room: RoomId, life: Life, version: u64) -> anyhow::Result<Positions> {
+        match self {
+            // Every change is handed to the shard as it is made: none is ever missed.
+            Self::Memory(memory) => Ok(Positions::Whole(memory.snapshot(room).await?)),
+            Self::Redis(redis) => Ok(redis.catch_up(room, life, version).await?),
+        }
+    }
+
     /// No subscriber is left here: the room's changes are not needed any more.
     pub fn forget(&self, room: RoomId) {
         match self {
@@ -120,6 +130,15 @@ pub struct Snapshot {
     pub version: u64,
     /// The position of every member who is not reading now.
     pub positions: Vec<(UserId, Seq)>,
+}
+
+/// What brings a copy of a room's positions up to date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Positions {
+    /// Every change since, in order.
+    Since(Vec<Change>),
+    /// The positions themselves.
+    Whole(Snapshot),
 }
 
 /// What a record means for positions. The log's consumer tells it, in order and at least once.

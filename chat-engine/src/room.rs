@@ -11,6 +11,7 @@
 
 mod arrivals;
 mod checkpoint;
+mod repair;
 mod replica;
 
 use std::{
@@ -73,8 +74,8 @@ pub enum Output {
     Recovered(SubscriberId, bool),
     /// From here on this subscriber is one of "every subscriber".
     Added(SubscriberId),
-    /// Fetch the room's positions and answer with [`Room::snapshot`]; changes from now on go to
-    /// [`Room::change`].
+    /// Fetch the room's positions and answer with [`Room::snapshot`], or with what they lack since [`Room::version`] and
+    /// [`Room::repair`]; changes from now on go to [`Room::change`].
     FetchSnapshot,
     /// Tell the authority that somebody began to read on this node.
     Enter(UserId),
@@ -113,10 +114,12 @@ pub struct Room {
     /// The last record worked through. Never behind any record of this room that this node has seen.
     head: Seq,
     replica: Option<Replica>,
-    /// A snapshot is on its way; changes wait for it.
+    /// An answer of the authority is on its way; changes wait for it.
     fetching: bool,
-    /// Changes may have been missed since it was asked for: another one is needed.
+    /// Changes may have been missed since it was asked: it is to be asked again.
     again: bool,
+    /// What the authority was said to have meanwhile.
+    latest: Option<(Life, u64)>,
     /// Until when subscribers wait for the first replica.
     patience: Option<Instant>,
     /// The first replica takes too long: who comes is let in, and messages go out, without counts.
@@ -138,6 +141,7 @@ impl Room {
             replica: None,
             fetching: false,
             again: false,
+            latest: None,
             patience: None,
             uncounted: false,
             waiting_changes: Vec::new(),
@@ -212,10 +216,9 @@ impl Room {
             return;
         }
         if !same_life || change.version > replica.version + 1 {
-            // A change was lost on the way, or all that the authority knew: count on as well as we can until a snapshot has
+            // A change was lost on the way, or all that the authority knew: count on as well as we can until an answer has
             // come. This one is in it, unless the authority has lost it.
-            self.fetching = true;
-            out.push(Output::FetchSnapshot);
+            self.fetch(out);
             return;
         }
         replica.version = change.version;
@@ -251,36 +254,8 @@ impl Room {
             out.push(Output::Reset(replica.steps()));
         }
         self.replica = Some(replica);
-        for change in std::mem::take(&mut self.waiting_changes) {
-            self.change(change, now, out);
-            if self.fetching {
-                // The rest was made before that snapshot is, and is in it.
-                break;
-            }
-        }
-        if std::mem::take(&mut self.again) && !self.fetching {
-            self.fetching = true;
-            out.push(Output::FetchSnapshot);
-        }
+        self.go_on(Vec::new(), now, out);
         self.admit(out);
-    }
-
-    /// The authority has loaded the room anew: its positions are of another life.
-    pub fn begun(&mut self, life: Life, out: &mut Vec<Output>) {
-        if self.replica.as_ref().is_none_or(|replica| replica.life != life) {
-            self.resync(out);
-        }
-    }
-
-    /// Changes may have been missed, and if none follows no gap would show it.
-    pub fn resync(&mut self, out: &mut Vec<Output>) {
-        if self.fetching {
-            // The one on its way may have been fetched before.
-            self.again = true;
-        } else if self.replica.is_some() {
-            self.fetching = true;
-            out.push(Output::FetchSnapshot);
-        }
     }
 
     /// The authority has forgotten who reads here: says it again. Saying it once too often changes nothing.

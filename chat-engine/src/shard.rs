@@ -138,12 +138,14 @@ pub enum Input {
         /// What they are told.
         reason: CloseReason,
     },
-    /// The authority loaded a room's positions anew.
-    Begun {
+    /// What the authority has of a room by now.
+    Latest {
         /// The room.
         room: RoomId,
-        /// Which life that is.
+        /// In which life.
         life: Life,
+        /// The version of its last change.
+        version: u64,
     },
     /// The authority changed a position.
     Change {
@@ -159,7 +161,7 @@ pub enum Input {
         /// The place.
         before: Seq,
     },
-    /// Changes may have been missed: every room fetches its positions again.
+    /// Changes may have been missed: every room asks for what it lacks.
     Resync,
     /// The authority has forgotten who reads on this node: every room says it again.
     Reassert,
@@ -235,9 +237,9 @@ impl Shards {
         let _ = self.of(room).inputs.send(input);
     }
 
-    /// The authority has loaded the positions of a room anew.
-    pub fn begun(&self, room: RoomId, life: Life) {
-        self.send(room, Input::Begun { room, life });
+    /// What the authority has of a room by now: changes up to there are in this node's copy, or have been missed.
+    pub fn latest(&self, room: RoomId, life: Life, version: u64) {
+        self.send(room, Input::Latest { room, life, version });
     }
 
     /// A change of a room's positions.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumptions do")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, slice};
 
 use chat_engine::reading::{
     Change, Effect, Incarnation, Life,
@@ -11,8 +11,8 @@ use chat_engine::reading::{
 };
 use fred::{
     clients::Client,
-    interfaces::{ClientLike as _, FunctionInterface as _, KeysInterface as _, SetsInterface as _},
-    types::{Builder, Value, config::Config},
+    interfaces::{ClientLike as _, FunctionInterface as _, KeysInterface as _},
+    types::{Builder, ClusterHash, CustomCommand, Value, config::Config},
 };
 use shared::{Seq, UserId, testing};
 
@@ -85,8 +85,8 @@ impl Room {
     /// Loads the room, which is cold.
     async fn load(&self, life: Life, told: Seq, positions: &[(UserId, Seq)]) {
         let token = life.0.to_string();
-        let answer = self.call("moyiza_begin_load", std::slice::from_ref(&token)).await;
-        assert_eq!(answer.as_str().unwrap(), "LOAD");
+        let answer = self.call("moyiza_begin_load", slice::from_ref(&token)).await;
+        assert_eq!(answer.as_str().unwrap(), &*token);
         let mut arguments = vec![token, told.to_string()];
         arguments.extend(positions.iter().flat_map(|(user, seq)| [user.to_string(), seq.to_string()]));
         assert_eq!(self.call("moyiza_load", &arguments).await.as_str().unwrap(), "LOADED");
@@ -143,14 +143,16 @@ async fn compare(room: &Room, seed: u64) {
     let mut model = RoomState::load(life, stored, told);
 
     let (mut head, mut known) = (5, (1, model.snapshot()));
+    let mut made: Vec<(&str, Vec<String>)> = Vec::new();
     for step in 0..OPERATIONS {
         let at = format!("seed {seed}, step {step}");
         let (who, node, place) = (user(dice.i64(1..=5)), dice.u64(1..=3), seq(dice.i64(0..=head)));
-        let words = [who.to_string(), node.to_string(), text(place)];
-        match dice.u8(0..13) {
+        let words = [node.to_string(), step.to_string(), who.to_string(), text(place)];
+        match dice.u8(0..14) {
             0..=2 => {
                 let expected = model.enter(who, Incarnation(node));
-                assert_eq!(room.change("moyiza_enter", &words[..2]).await, expected, "{at}");
+                assert_eq!(room.change("moyiza_enter", &words[..3]).await, expected, "{at}");
+                made.push(("moyiza_enter", words[..3].to_vec()));
             }
             3..=5 => {
                 let expected = model.leave(who, Incarnation(node), place);
@@ -163,13 +165,15 @@ async fn compare(room: &Room, seed: u64) {
             }
             7..=8 => {
                 let own = [(who, seq(dice.i64(0..=head)))][..dice.usize(0..=1)].to_vec();
-                let lagging: String = own.iter().map(|(who, seq)| format!(" {who}:{seq}")).collect();
+                let lagging = own.first().map_or(String::new(), |(who, seq)| format!(" {who}:{seq}"));
                 let nothing = dice.u8(0..5) == 0;
                 let checkpoint = (!nothing).then_some(Checkpoint { all: place, own });
-                let line = if nothing { String::new() } else { format!("{place}{lagging}") };
+                let text = if nothing { String::new() } else { format!("{place}{lagging}") };
                 let expected = model.checkpoint(Incarnation(node), checkpoint);
-                let done = room.change("moyiza_checkpoint", &[node.to_string(), line]).await;
+                let own = [words[0].clone(), words[1].clone(), text];
+                let done = room.change("moyiza_checkpoint", &own).await;
                 assert_eq!(done, expected.map(|()| None), "{at}");
+                made.push(("moyiza_checkpoint", own.to_vec()));
             }
             // A node dies seldom, for it stays dead.
             9 if step % 4 == 0 => {
@@ -177,10 +181,12 @@ async fn compare(room: &Room, seed: u64) {
                 room.call("moyiza_bury", &[node.to_string()]).await;
             }
             9 => {}
+            // An attempt that was given up comes late: whatever the node says since then holds.
+            10 => late(room, &made, &mut dice, step).await,
             other => {
                 let (effect, name) =
                     [(Effect::Sent, "sent"), (Effect::Joined, "joined"), (Effect::Left, "left")]
-                        [usize::from(other - 10)];
+                        [usize::from(other - 11)];
                 head += 1;
                 // Told twice, as after a crash.
                 for _ in 0..2 {
@@ -208,11 +214,95 @@ async fn compare(room: &Room, seed: u64) {
     }
 }
 
+/// Makes one of these calls once more, which its node has made others after.
+async fn late(room: &Room, made: &[(&str, Vec<String>)], dice: &mut fastrand::Rng, step: usize) {
+    if made.is_empty() {
+        return;
+    }
+    let (function, own) = &made[dice.usize(..made.len())];
+    // Nothing but a later attempt of that node: the user is nobody.
+    let nothing = [own[0].clone(), step.to_string(), "9".to_owned(), "0".to_owned()];
+    assert_eq!(room.change("moyiza_leave", &nothing).await, Ok(None));
+    assert_eq!(room.refusal(GENERATION, function, own).await, "LATE", "{function} {own:?}");
+}
+
+#[tokio::test]
+async fn attempts_of_nodes_that_are_gone_are_forgotten_and_never_the_last_ones() {
+    let room = Room { client: connect().await, tag: testing::unique("attempts") };
+    room.load(Life(1), Seq::ZERO, &[(user(1), seq(1))]).await;
+    let enter = |node: u64| [node.to_string(), (1_000 + node).to_string(), "1".to_owned()];
+    for node in 0..500 {
+        room.change("moyiza_enter", &enter(node)).await.unwrap();
+    }
+    let meta: Vec<String> = hash_keys(&room.client, &room.keys()[2]).await;
+    let kept: Vec<_> = meta.iter().filter_map(|field| field.strip_prefix("attempt:")).collect();
+    assert!((32..=64).contains(&kept.len()), "{} are kept", kept.len());
+    assert!(kept.contains(&"499") && !kept.contains(&"0"));
+    let mut before = enter(499);
+    before[1] = "1".to_owned();
+    assert_eq!(room.refusal(GENERATION, "moyiza_enter", &before).await, "LATE");
+    room.forget().await;
+}
+
+#[tokio::test]
+async fn who_left_and_joined_again_goes_on_reading_and_is_forgotten_when_they_do_not() {
+    let room = Room { client: connect().await, tag: testing::unique("again") };
+    room.load(Life(1), seq(5), &[(user(1), seq(1)), (user(2), seq(2))]).await;
+    let mut model = RoomState::load(Life(1), [(user(1), seq(1)), (user(2), seq(2))], seq(5));
+    let tell = async |model: &mut RoomState, at: i64, who: i64, effect: Effect, name: &str| {
+        model.tell(seq(at), user(who), effect);
+        room.call("moyiza_tell", &[text_of(at), who.to_string(), name.to_owned()]).await;
+    };
+    let standing = async |model: &RoomState| {
+        let (_, version, positions) = room.snapshot().await;
+        let snapshot = model.snapshot();
+        assert_eq!((version, &positions), (snapshot.version, &snapshot.positions.into_iter().collect()));
+        positions
+    };
+    // They subscribe again before anybody was told of any of it.
+    model.enter(user(1), Incarnation(4)).unwrap();
+    room.change("moyiza_enter", &["4".into(), "1".into(), "1".into()]).await.unwrap();
+    tell(&mut model, 6, 1, Effect::Left, "left").await;
+    tell(&mut model, 7, 1, Effect::Joined, "joined").await;
+    assert_eq!(standing(&model).await, [(user(2), seq(2))].into(), "they are reading");
+    model.leave(user(1), Incarnation(4), seq(9));
+    room.change("moyiza_leave", &["4".into(), "2".into(), "1".into(), text_of(9)]).await.unwrap();
+    assert_eq!(standing(&model).await[&user(1)], seq(9));
+    // Who only left stands nowhere when their last tab is gone.
+    model.enter(user(2), Incarnation(4)).unwrap();
+    room.change("moyiza_enter", &["4".into(), "3".into(), "2".into()]).await.unwrap();
+    tell(&mut model, 10, 2, Effect::Left, "left").await;
+    model.leave(user(2), Incarnation(4), seq(9));
+    room.change("moyiza_leave", &["4".into(), "4".into(), "2".into(), text_of(9)]).await.unwrap();
+    assert_eq!(standing(&model).await, [(user(1), seq(9))].into());
+    assert_eq!(hash_keys(&room.client, &room.keys()[1]).await, [""; 0], "nobody is kept");
+    room.forget().await;
+}
+
+#[tokio::test]
+async fn what_a_sender_said_counts_however_far_the_room_was_loaded() {
+    let room = Room { client: connect().await, tag: testing::unique("sent") };
+    // The rows of 6 were there, and not yet the position of who sent it.
+    room.load(Life(1), seq(6), &[(user(1), seq(1)), (user(2), seq(2))]).await;
+    room.call("moyiza_tell", &[text_of(6), "1".into(), "sent".into()]).await;
+    // Of joinings and leavings the positions had been.
+    room.call("moyiza_tell", &[text_of(6), "2".into(), "left".into()]).await;
+    assert_eq!(room.snapshot().await.2, [(user(1), seq(6)), (user(2), seq(2))].into());
+    room.forget().await;
+}
+
+async fn hash_keys(client: &Client, key: &str) -> Vec<String> {
+    let command = CustomCommand::new_static("HKEYS", ClusterHash::FirstKey, false);
+    client.custom(command, vec![key.to_owned()]).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_load_that_something_came_between_is_refused() {
     let room = Room { client: connect().await, tag: testing::unique("load") };
     let load = || [String::from("7"), "0".into(), "1".into(), "0".into()];
     room.call("moyiza_begin_load", &["7".into()]).await;
+    // Two that load at the same time do not keep each other from it.
+    assert_eq!(room.refusal(GENERATION, "moyiza_begin_load", &["8".into()]).await, "7");
     room.call("moyiza_tell", &["9".into(), "1".into(), "left".into()]).await;
     assert_eq!(room.refusal(GENERATION, "moyiza_load", &load()).await, "AGAIN");
     room.call("moyiza_begin_load", &["7".into()]).await;
@@ -225,13 +315,14 @@ async fn a_load_that_something_came_between_is_refused() {
 async fn what_an_earlier_redis_kept_is_loaded_again_and_who_knows_only_that_one_is_refused() {
     let room = Room { client: connect().await, tag: testing::unique("generation") };
     room.load(Life(1), Seq::ZERO, &[(user(1), seq(1))]).await;
-    room.change("moyiza_enter", &["1".into(), "4".into()]).await.unwrap();
+    room.change("moyiza_enter", &["4".into(), "1".into(), "1".into()]).await.unwrap();
     // Redis was restarted, and one node knows that.
-    for (function, own) in [("moyiza_snapshot", vec![]), ("moyiza_enter", vec!["1".into(), "4".into()])] {
+    let enter = vec!["4".into(), "2".into(), "1".into()];
+    for (function, own) in [("moyiza_snapshot", vec![]), ("moyiza_enter", enter)] {
         assert_eq!(room.refusal(GENERATION + 1, function, &own).await, "COLD", "{function}");
     }
     let token = "2".to_string();
-    assert_eq!(room.refusal(GENERATION + 1, "moyiza_begin_load", &[token.clone()]).await, "LOAD");
+    assert_eq!(room.refusal(GENERATION + 1, "moyiza_begin_load", slice::from_ref(&token)).await, "2");
     let load = [token, "0".into(), "1".into(), text_of(3)];
     assert_eq!(room.refusal(GENERATION + 1, "moyiza_load", &load).await, "LOADED");
     assert_eq!(room.refusal(GENERATION, "moyiza_snapshot", &[]).await, "STALE");
@@ -255,20 +346,29 @@ async fn a_node_that_was_condemned_has_no_lease_and_lists_no_room() {
     };
     let renew = async |begins: &str| call("moyiza_renew", 2, &["1", "60000", begins]).await;
     let held = |answer: Value| answer.into_array()[0].as_i64().unwrap();
+    let list = async |attempt: &str, room: &str| {
+        call("moyiza_register", 3, &["1", attempt, room]).await.as_i64().unwrap()
+    };
+    let condemn = async |lease: &str| -> Option<Vec<String>> {
+        call("moyiza_condemn", 3, &["1", lease]).await.convert().unwrap()
+    };
     assert_eq!(held(renew("0").await), 0, "never had one");
     assert_eq!(held(renew("1").await), 1);
     assert_eq!(held(renew("0").await), 1);
-    assert_eq!(call("moyiza_register", 3, &["1", "42"]).await.as_i64(), Some(1));
-    assert_eq!(call("moyiza_condemn", 2, &["1", "60000"]).await.as_i64(), Some(0), "it lives");
+    assert_eq!(list("1", "41").await, 1);
+    assert_eq!(list("2", "42").await, 1);
+    call("moyiza_unregister", 3, &["1", "3", "41"]).await;
+    // Nobody is there any more, which is said late: somebody came since.
+    assert_eq!(list("5", "42").await, 1);
+    call("moyiza_unregister", 3, &["1", "4", "42"]).await;
+    assert_eq!(condemn("60000").await, None, "it lives");
     // As if the minute had passed.
-    assert_eq!(call("moyiza_condemn", 2, &["1", "-1"]).await.as_i64(), Some(1));
-    assert_eq!(call("moyiza_condemn", 2, &["1", "60000"]).await.as_i64(), Some(1), "until it is struck");
+    assert_eq!(condemn("-1").await, Some(vec!["42".to_owned()]));
+    assert_eq!(condemn("60000").await, Some(vec!["42".to_owned()]), "until it is struck");
     assert_eq!(held(renew("0").await), 0);
-    assert_eq!(call("moyiza_register", 3, &["1", "43"]).await.as_i64(), Some(0));
-    let rooms: Vec<String> = client.smembers(&keys[2]).await.unwrap();
-    assert_eq!(rooms, ["42"]);
+    assert_eq!(list("6", "43").await, 0);
     call("moyiza_strike", 3, &["1"]).await;
-    assert_eq!(call("moyiza_condemn", 2, &["1", "60000"]).await.as_i64(), Some(0));
+    assert_eq!(condemn("60000").await, None);
     assert_eq!(client.exists::<i64, _>(keys).await.unwrap(), 0);
 }
 

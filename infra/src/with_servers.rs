@@ -42,7 +42,9 @@ pub struct WithServers {
 }
 
 /// Starts the servers, runs the command with `MOYIZA_TEST_DATABASE_URL`, `MOYIZA_TEST_REDIS_URL` and
-/// `MOYIZA_TEST_KAFKA_BROKERS` set, stops the servers and returns the command's exit code.
+/// `MOYIZA_TEST_KAFKA_BROKERS` set, stops the servers and returns the command's exit code. Tests that need a Redis of
+/// their own, to break it, find the program in `MOYIZA_TEST_REDIS_SERVER`, and in `MOYIZA_TEST_REDIS_LIBRARIES` what it
+/// needs besides, if anything.
 pub async fn run(options: WithServers) -> Result<u8> {
     let mut signals = StopSignals::new()?;
     let store = Store::new(&options.launcher.servers_dir)?;
@@ -124,9 +126,13 @@ impl Servers {
         let postgres = self.postgres.as_ref().map(|postgres| postgres.url("postgres"));
         let redis = self.redis.as_ref().map(Redis::url);
         let kafka = self.kafka.as_ref().map(Kafka::bootstrap);
+        let program = self.redis.as_ref().map(Redis::program);
+        let path = |path: &Path| path.to_string_lossy().into_owned();
         let values = [
             ("MOYIZA_TEST_DATABASE_URL", postgres),
             ("MOYIZA_TEST_REDIS_URL", redis),
+            ("MOYIZA_TEST_REDIS_SERVER", program.map(|(server, _)| path(server))),
+            ("MOYIZA_TEST_REDIS_LIBRARIES", program.and_then(|(_, libraries)| libraries).map(path)),
             ("MOYIZA_TEST_KAFKA_BROKERS", kafka),
         ];
         values.into_iter().filter_map(|(name, value)| Some((name, value?)))

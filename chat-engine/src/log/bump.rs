@@ -214,7 +214,10 @@ async fn drain_and_tell(
     let pool = drain.pool().clone();
     let (journal, journal_task) = Journal::start(pool.clone());
     let (shards, _nobody) = Shards::new(1, Arc::default());
-    let connected = RedisReading::connect(&order.redis_url, &order.prefix, pool, epoch, journal, shards);
+    // No room is open here that could be asked.
+    let check = Duration::from_mins(1);
+    let (url, prefix) = (&order.redis_url, &order.prefix);
+    let connected = RedisReading::connect(url, prefix, pool, epoch, journal, shards, check);
     let (redis, redis_task) = connected.await.map_err(|error| BumpError::Redis(error.to_string()))?;
     let reading = Reading::Redis(redis);
     drain.run_all(old, Some(&reading)).await?;

@@ -3,15 +3,16 @@
 -- of `reading/state.rs`, which is tested against this.
 --
 -- KEYS: 1 positions (sorted set: members who are not reading now, by seq)
---       2 active (hash: user -> "member floor node,node,…")
---       3 meta (hash: generation, life, version, told, loading, buried)
+--       2 active (hash: user -> "standing floor node,node,…")
+--       3 meta (hash: generation, life, version, told, loading, buried, and attempt:NODE for each node that called)
 --       4 changes (list: the last of them)
 --       5 checkpoints (hash: node -> "seq user:seq user:seq …")
 -- ARGV: 1 the channel of the room's changes, 2 the generation of Redis' data that the caller knows, then the
 --       function's own
 --
 -- Every function of a room answers COLD where the room is not here, or is of an older generation: it is to be loaded.
--- STALE: the caller's generation is the older one. LOST: the node that calls was taken for dead.
+-- STALE: the caller's generation is the older one. LOST: the node that calls was taken for dead. LATE: it has made calls
+-- since that were heard before this one.
 --
 -- A seq has up to 53 bits: numbers are compared as doubles, which hold them, and kept as the strings they
 -- came in, because Lua writes only 14 digits.
@@ -19,6 +20,11 @@
 local KEPT = 1000
 local BURIED = 64
 local NOBODY = '-'
+-- Fields of meta that are no attempts, and attempts that are kept.
+local FIELDS = 6
+local ATTEMPTS = 64
+-- Standings of who is reading: nothing was told of their membership yet, they are a member, they were told to have left.
+local UNKNOWN, MEMBER, LEFT = '0', '1', '2'
 
 -- Why the room cannot be worked on, if so.
 local function refusal(keys, args)
@@ -33,6 +39,32 @@ local function is_buried(keys, node)
   local buried = redis.call('HGET', keys[3], 'buried')
   if not buried then return false end
   return string.find(',' .. buried .. ',', ',' .. node .. ',', 1, true) ~= nil
+end
+
+-- Which nodes called here longest ago: their attempts need not be known any more. Attempts begin at the time.
+local function forget_attempts(keys)
+  if redis.call('HLEN', keys[3]) <= FIELDS + ATTEMPTS then return end
+  local meta, attempts = redis.call('HGETALL', keys[3]), {}
+  for i = 1, #meta, 2 do
+    if string.find(meta[i], 'attempt:', 1, true) == 1 then table.insert(attempts, { meta[i], tonumber(meta[i + 1]) }) end
+  end
+  table.sort(attempts, function(a, b) return a[2] < b[2] end)
+  for i = 1, #attempts - ATTEMPTS / 2 do redis.call('HDEL', keys[3], attempts[i][1]) end
+end
+
+-- Why a call of a node is not heard, if so. Calls leave a node in order, and each attempt to make them has a number above
+-- all before it. One that was given up and comes after all, by a connection that nobody reads any more, may say what is
+-- not so any longer; one that is repeated changes nothing.
+local function deafness(keys, args)
+  local refused = refusal(keys, args)
+  if refused then return refused end
+  local node, attempt = args[3], args[4]
+  local field = 'attempt:' .. node
+  local last = redis.call('HGET', keys[3], field)
+  if last == attempt then return end
+  if last and tonumber(last) > tonumber(attempt) then return 'LATE' end
+  redis.call('HSET', keys[3], field, attempt)
+  if not last then forget_attempts(keys) end
 end
 
 local function larger(a, b)
@@ -52,15 +84,14 @@ end
 local function read_active(keys, user)
   local text = redis.call('HGET', keys[2], user)
   if not text then return nil end
-  local member, floor, nodes = string.match(text, '^(%d) (%d+) (.*)$')
-  local active = { member = member == '1', floor = floor, nodes = {} }
+  local standing, floor, nodes = string.match(text, '^(%d) (%d+) (.*)$')
+  local active = { standing = standing, floor = floor, nodes = {} }
   for node in string.gmatch(nodes, '[^,]+') do table.insert(active.nodes, node) end
   return active
 end
 
 local function write_active(keys, user, active)
-  local member = active.member and '1' or '0'
-  local text = member .. ' ' .. active.floor .. ' ' .. table.concat(active.nodes, ',')
+  local text = active.standing .. ' ' .. active.floor .. ' ' .. table.concat(active.nodes, ',')
   redis.call('HSET', keys[2], user, text)
 end
 
@@ -70,13 +101,15 @@ local function place(active, node)
   end
 end
 
--- Gives a member who reads nowhere any more their position back; keeps the others as they are.
+-- Gives a member who reads nowhere any more their position back, and forgets who has left. How far somebody has read whose
+-- joining is still to be told is kept.
 local function settle(keys, channel, user, active)
-  if #active.nodes > 0 or not active.member then
+  if #active.nodes > 0 or active.standing == UNKNOWN then
     write_active(keys, user, active)
     return false
   end
   redis.call('HDEL', keys[2], user)
+  if active.standing == LEFT then return false end
   redis.call('ZADD', keys[1], active.floor, user)
   return change(keys, channel, user, active.floor)
 end
@@ -97,7 +130,7 @@ end
 local function join(keys, channel, user, seq)
   local active = read_active(keys, user)
   if active then
-    active.member = true
+    active.standing = MEMBER
     active.floor = larger(active.floor, seq)
     return settle(keys, channel, user, active)
   end
@@ -106,8 +139,16 @@ local function join(keys, channel, user, seq)
   return change(keys, channel, user, seq)
 end
 
+-- Where they still read, or read again since, is kept: they may have joined again, and nobody says a second time that they
+-- entered.
 local function remove(keys, channel, user)
-  redis.call('HDEL', keys[2], user)
+  local active = read_active(keys, user)
+  if active and #active.nodes > 0 then
+    active.standing = LEFT
+    write_active(keys, user, active)
+  elseif active then
+    redis.call('HDEL', keys[2], user)
+  end
   if redis.call('ZREM', keys[1], user) == 0 then return false end
   return change(keys, channel, user, NOBODY)
 end
@@ -118,15 +159,17 @@ local function begin_checkpoint(keys, node, user, floor)
   redis.call('HSET', keys[5], node, text .. ' ' .. user .. ':' .. floor)
 end
 
--- channel generation user node
+-- channel generation node attempt user
 local function enter(keys, args)
-  local refused = refusal(keys, args)
+  local channel, node, user = args[1], args[3], args[5]
+  local refused = deafness(keys, args)
   if refused then return refused end
-  local channel, user, node = args[1], args[3], args[4]
   if is_buried(keys, node) then return 'LOST' end
   local active = read_active(keys, user)
   if active then
     if not place(active, node) then
+      -- They have joined again, which is still to be told.
+      if active.standing == LEFT then active.standing = UNKNOWN end
       begin_checkpoint(keys, node, user, active.floor)
       table.insert(active.nodes, node)
       write_active(keys, user, active)
@@ -134,20 +177,21 @@ local function enter(keys, args)
     return false
   end
   local position = redis.call('ZSCORE', keys[1], user)
-  local member = position ~= false
   begin_checkpoint(keys, node, user, position or '0')
-  write_active(keys, user, { member = member, floor = position or '0', nodes = { node } })
-  if not member then return false end
+  local standing = position and MEMBER or UNKNOWN
+  write_active(keys, user, { standing = standing, floor = position or '0', nodes = { node } })
+  if not position then return false end
   redis.call('ZREM', keys[1], user)
   return change(keys, channel, user, NOBODY)
 end
 
--- channel generation user node taken: they read on that node no longer, and have taken so much, which is true
+-- channel generation node attempt user taken: they read on that node no longer, and have taken so much, which is true
 -- however late it is said.
 local function leave(keys, args)
-  local refused = refusal(keys, args)
+  local channel, node, user, taken = args[1], args[3], args[5], args[6]
+  local refused = deafness(keys, args)
+  if refused == 'LATE' then return advance(keys, channel, user, taken) end
   if refused then return refused end
-  local channel, user, node, taken = args[1], args[3], args[4], args[5]
   local active = read_active(keys, user)
   local at = active and place(active, node)
   if not at then return advance(keys, channel, user, taken) end
@@ -163,14 +207,14 @@ local function read(keys, args)
   return advance(keys, args[1], args[3], args[4])
 end
 
--- channel generation node text: what all readers of the node have taken, and what those who lag have, as "seq user:seq
+-- channel generation node attempt text: what all readers of the node have taken, and what those who lag have, as "seq user:seq
 -- …". In place of what was said before; nothing for a node without readers.
 local function checkpoint(keys, args)
-  local refused = refusal(keys, args)
+  local refused = deafness(keys, args)
   if refused then return refused end
   if is_buried(keys, args[3]) then return 'LOST' end
-  if args[4] == '' then redis.call('HDEL', keys[5], args[3])
-  else redis.call('HSET', keys[5], args[3], args[4]) end
+  if args[5] == '' then redis.call('HDEL', keys[5], args[3])
+  else redis.call('HSET', keys[5], args[3], args[5]) end
   return false
 end
 
@@ -209,6 +253,7 @@ local function bury(keys, args)
     end
   end
   redis.call('HDEL', keys[5], node)
+  redis.call('HDEL', keys[3], 'attempt:' .. node)
   return false
 end
 
@@ -223,12 +268,14 @@ local function tell(keys, args)
   local channel, told = args[1], redis.call('HGET', keys[3], 'told')
   for i = 3, #args, 3 do
     local seq, user, effect = args[i], args[i + 1], args[i + 2]
-    if tonumber(seq) > tonumber(told) then
-      told = seq
+    -- However often it is told, and even if the room was loaded with it: the positions of senders come to the database
+    -- beside their rows and not with them.
+    if effect == 'sent' then advance(keys, channel, user, seq)
+    elseif tonumber(seq) > tonumber(told) then
       if effect == 'joined' then join(keys, channel, user, seq)
-      elseif effect == 'left' then remove(keys, channel, user)
-      else advance(keys, channel, user, seq) end
+      else remove(keys, channel, user) end
     end
+    told = larger(told, seq)
   end
   redis.call('HSET', keys[3], 'told', told)
   return false
@@ -245,8 +292,15 @@ local function snapshot(keys, args)
   return answer
 end
 
--- channel generation life version: every change since then as lines, or the life and the version alone (as `snapshot`
--- does) where they are not all kept or the room lives another life.
+-- channel generation: the life and the version.
+local function version(keys, args)
+  local refused = refusal(keys, args)
+  if refused then return refused end
+  return redis.call('HMGET', keys[3], 'life', 'version')
+end
+
+-- channel generation life version: every change since then as lines, or GONE where they are not all kept or the room
+-- lives another life.
 local function changes_since(keys, args)
   local refused = refusal(keys, args)
   if refused then return refused end
@@ -257,12 +311,15 @@ local function changes_since(keys, args)
   return redis.call('LRANGE', keys[4], string.format('%.0f', -missing), -1)
 end
 
--- channel generation token
+-- channel generation token: the token of a loading, this one or that of another who is at it. Whatever any of them reads
+-- from the database since is as good: when something is told meanwhile, the token is taken back.
 local function begin_load(keys, args)
   local refused = refusal(keys, args)
   if refused ~= 'COLD' then return refused or 'WARM' end
-  redis.call('HSET', keys[3], 'loading', args[3])
-  return 'LOAD'
+  local generation, token = string.match(redis.call('HGET', keys[3], 'loading') or '', '^(%d+) (%d+)$')
+  if generation == args[2] then return token end
+  redis.call('HSET', keys[3], 'loading', args[2] .. ' ' .. args[3])
+  return args[3]
 end
 
 -- channel generation token told, then user and position in turn. The token becomes the life of the room: whoever has a
@@ -270,7 +327,7 @@ end
 local function load(keys, args)
   local refused = refusal(keys, args)
   if refused ~= 'COLD' then return refused or 'WARM' end
-  if redis.call('HGET', keys[3], 'loading') ~= args[3] then return 'AGAIN' end
+  if redis.call('HGET', keys[3], 'loading') ~= args[2] .. ' ' .. args[3] then return 'AGAIN' end
   redis.call('DEL', unpack(keys))
   for i = 5, #args, 2 do redis.call('ZADD', keys[1], args[i + 1], args[i]) end
   redis.call('HSET', keys[3], 'generation', args[2], 'life', args[3], 'version', '1', 'told', args[4])
@@ -296,25 +353,39 @@ local function renew(keys, args)
   return { held and 1 or 0, lost }
 end
 
+-- KEYS: 3 rooms (sorted set: where the node has readers, by the attempt that listed it)
 -- ARGV: a node, and how long a lease lasts
--- Whether the node is to be buried: from here on it cannot renew its lease, nor list a room.
+-- The rooms of a node that is to be buried: from here on it cannot renew its lease, nor list a room. Nothing for one that
+-- lives.
 local function condemn(keys, args)
   local time = redis.call('ZSCORE', keys[1], args[1])
   if time then
-    if tonumber(time) >= now() - args[2] then return 0 end
+    if tonumber(time) >= now() - args[2] then return false end
     redis.call('ZREM', keys[1], args[1])
     redis.call('SADD', keys[2], args[1])
   end
-  return redis.call('SISMEMBER', keys[2], args[1])
+  if redis.call('SISMEMBER', keys[2], args[1]) == 0 then return false end
+  return redis.call('ZRANGE', keys[3], 0, -1)
 end
 
--- KEYS: 3 rooms (set: where the node has had readers)
--- ARGV: the node, then rooms
+-- KEYS: 3 rooms
+-- ARGV: the node, the attempt, then rooms
 -- Lists rooms for whoever has to bury the node. Returns whether it holds a lease.
 local function register(keys, args)
   if not redis.call('ZSCORE', keys[1], args[1]) then return 0 end
-  for i = 2, #args do redis.call('SADD', keys[3], args[i]) end
+  for i = 3, #args do redis.call('ZADD', keys[3], 'GT', args[2], args[i]) end
   return 1
+end
+
+-- KEYS: 3 rooms
+-- ARGV: the node, the attempt, then rooms where it has no readers any more
+-- One that was listed since stays, however late this comes.
+local function unregister(keys, args)
+  for i = 3, #args do
+    local listed = redis.call('ZSCORE', keys[3], args[i])
+    if listed and tonumber(listed) < tonumber(args[2]) then redis.call('ZREM', keys[3], args[i]) end
+  end
+  return 0
 end
 
 -- KEYS: 3 rooms
@@ -332,10 +403,12 @@ redis.register_function('moyiza_checkpoint', checkpoint)
 redis.register_function('moyiza_bury', bury)
 redis.register_function('moyiza_tell', tell)
 redis.register_function('moyiza_snapshot', snapshot)
+redis.register_function('moyiza_version', version)
 redis.register_function('moyiza_changes', changes_since)
 redis.register_function('moyiza_begin_load', begin_load)
 redis.register_function('moyiza_load', load)
 redis.register_function('moyiza_renew', renew)
 redis.register_function('moyiza_condemn', condemn)
 redis.register_function('moyiza_register', register)
+redis.register_function('moyiza_unregister', unregister)
 redis.register_function('moyiza_strike', strike)

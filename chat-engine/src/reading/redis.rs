@@ -2,8 +2,8 @@
 //!
 //! Every change is one call of a function in [`functions.lua`](self), which publishes it on the room's channel.
 //! Calls of a node leave in the order they were made, as many as are waiting in one pipeline, and a pipeline
-//! that failed is sent again: every call may be repeated. Names of keys: `{prefix}{room:ID}:…`, so that all
-//! keys of a room are in one slot of a Redis Cluster.
+//! that failed is sent again: every call may be repeated, and one that comes when a later one has come is not heard.
+//! Names of keys: `{prefix}{room:ID}:…`, so that all keys of a room are in one slot of a Redis Cluster.
 
 mod calls;
 mod feeds;
@@ -11,13 +11,17 @@ mod forget;
 mod generation;
 mod lease;
 mod load;
+mod silent;
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 pub use forget::forget_rooms;
 use fred::{
     clients::{Client, SubscriberClient},
-    interfaces::{ClientInterface as _, ClientLike as _, FunctionInterface as _},
+    interfaces::{ClientInterface as _, ClientLike as _, EventInterface as _, FunctionInterface as _},
     types::{
         Builder, Value,
         config::{Config, ReconnectPolicy},
@@ -31,7 +35,7 @@ use tokio::{
 };
 
 use self::generation::Generation;
-use super::{Change, Effect, Incarnation, Life, Snapshot, state::Checkpoint};
+use super::{Change, Effect, Incarnation, Life, Positions, Snapshot, state::Checkpoint};
 use crate::{history::journal::Journal, log::epoch::Epoch, record::Record, shard::Shards};
 
 /// What the functions are.
@@ -60,6 +64,7 @@ pub enum RedisError {
 #[derive(Clone)]
 pub struct RedisReading {
     rooms: Rooms,
+    journal: Journal,
     calls: mpsc::UnboundedSender<calls::Call>,
     feeds: mpsc::UnboundedSender<feeds::Order>,
 }
@@ -77,7 +82,8 @@ struct Rooms {
 
 impl RedisReading {
     /// Connects to Redis at `url` and loads the functions. Changes of open rooms go to `shards`. The task ends
-    /// when the last `RedisReading` is dropped and Redis has been told of everything.
+    /// when the last `RedisReading` is dropped and Redis has been told of everything. Each open room is asked every `check`
+    /// whether all its changes have come.
     pub async fn connect(
         url: &str,
         prefix: &str,
@@ -85,10 +91,16 @@ impl RedisReading {
         epoch: Epoch,
         journal: Journal,
         shards: Shards,
+        check: Duration,
     ) -> Result<(Self, JoinHandle<()>), RedisError> {
-        let client = builder(url)?.build()?;
+        let mut builder_of_calls = builder(url)?;
+        // A call that may have been made already is made again by who made it, in order and under a number of its own: the
+        // driver, which would do so by itself, does neither.
+        builder_of_calls.with_connection_config(|connection| connection.max_command_attempts = 1);
+        let client = builder_of_calls.build()?;
         client.init().await?;
-        client.function_load::<(), _>(true, FUNCTIONS).await?;
+        let reconnects = client.reconnect_rx();
+        client.function_load_cluster::<(), _>(true, FUNCTIONS).await?;
         let subscriber: SubscriberClient = builder(url)?.build_subscriber_client()?;
         subscriber.init().await?;
         // For whoever looks at Redis' list of clients.
@@ -105,20 +117,37 @@ impl RedisReading {
         let node = Incarnation(random()?);
         lease::renew(&rooms, node, true).await?;
         let (node, current) = watch::channel(node);
-        let (calls, calling) = calls::start(rooms.clone(), node, journal, shards.clone());
+        let (calls, calling) = calls::start(rooms.clone(), node, shards.clone());
         tokio::spawn(lease::keep(rooms.clone(), calls.downgrade(), current));
-        tokio::spawn(generation::follow(rooms.clone(), calls.downgrade()));
-        let feeds = feeds::start(subscriber, rooms.clone(), shards);
-        Ok((Self { rooms, calls, feeds }, calling))
+        tokio::spawn(generation::follow(rooms.clone(), reconnects, calls.downgrade()));
+        let followed = silent::Followed::default();
+        tokio::spawn(silent::ask(rooms.clone(), followed.clone(), check, calls.downgrade()));
+        let feeds = feeds::start(subscriber, rooms.clone(), followed, shards);
+        Ok((Self { rooms, journal, calls, feeds }, calling))
     }
 
     /// A room's positions; its changes follow to the shards.
     pub async fn snapshot(&self, room: RoomId) -> Result<Snapshot, RedisError> {
+        self.follow(room).await?;
+        self.rooms.snapshot(room).await
+    }
+
+    /// What happened since `version` of `life`, or the positions where that is not known any more; changes follow to the
+    /// shards.
+    pub async fn catch_up(&self, room: RoomId, life: Life, version: u64) -> Result<Positions, RedisError> {
+        self.follow(room).await?;
+        match self.rooms.changes(room, life, version).await? {
+            Some(changes) => Ok(Positions::Since(changes)),
+            None => Ok(Positions::Whole(self.rooms.snapshot(room).await?)),
+        }
+    }
+
+    /// Before anything is asked: what changes from then on is heard.
+    async fn follow(&self, room: RoomId) -> Result<(), RedisError> {
         let (done, followed) = oneshot::channel();
         // The feeds end with the last sender, which is this.
         let _ = self.feeds.send(feeds::Order::Follow(room, done));
-        followed.await.map_err(|_| RedisError::Answer("the change feed ended".into()))?;
-        self.rooms.snapshot(room).await
+        followed.await.map_err(|_| RedisError::Answer("the room's changes cannot be followed".into()))
     }
 
     pub(super) fn forget(&self, room: RoomId) {
@@ -131,10 +160,13 @@ impl RedisReading {
     }
 
     pub(super) fn leave(&self, room: RoomId, user: UserId, taken: Seq) {
+        // Whether Redis is there or not.
+        self.journal.note(room, user, taken);
         let _ = self.calls.send(calls::Call::Leave { room, user, taken });
     }
 
     pub(super) fn read(&self, room: RoomId, user: UserId, seq: Seq) {
+        self.journal.note(room, user, seq);
         let _ = self.calls.send(calls::Call::Read { room, user, seq });
     }
 
@@ -156,18 +188,9 @@ impl Rooms {
         keys(&self.prefix, room)
     }
 
-    /// The nodes that hold a lease, and those that are to be buried.
-    fn nodes(&self) -> [String; 2] {
-        ["living", "dying"].map(|key| format!("{}{{nodes}}:{key}", self.prefix))
-    }
-
-    /// The rooms in which a node has readers.
-    fn rooms_of(&self, node: &str) -> String {
-        format!("{}{{nodes}}:rooms:{node}", self.prefix)
-    }
-
-    fn nodes_and(&self, node: &str) -> Vec<String> {
-        self.nodes().into_iter().chain([self.rooms_of(node)]).collect()
+    /// The nodes that hold a lease, those that are to be buried, and the rooms in which this one has readers.
+    fn nodes_and(&self, node: &str) -> [String; 3] {
+        ["living", "dying", &format!("rooms:{node}")].map(|key| format!("{}{{nodes}}:{key}", self.prefix))
     }
 
     /// What every function of a room takes, and then its own.
@@ -249,8 +272,8 @@ enum News {
 }
 
 /// A line that the functions publish: life, version, and, but for the first of a life, user and position.
-fn parse_news(line: &str) -> Option<News> {
-    let mut words = line.split(' ');
+fn parse_news(text: &str) -> Option<News> {
+    let mut words = text.split(' ');
     let (life, version) = (Life(words.next()?.parse().ok()?), words.next()?.parse().ok()?);
     let Some(user) = words.next() else { return Some(News::Begun(life)) };
     let to = words.next()?;

@@ -37,9 +37,17 @@ struct Active {
     nodes: Vec<Incarnation>,
     /// The position they will not fall below when they stop.
     floor: Seq,
-    /// Whether they are known to be a member. Who joins and subscribes at once is reading before the log's
-    /// consumer has told of the joining.
-    member: bool,
+    standing: Standing,
+}
+
+/// What the log's consumer has told of the membership of somebody who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Nothing yet: who joins and subscribes at once reads before it is told.
+    Unknown,
+    Member,
+    /// They have left. The node where they read finds out by itself, or they have joined again, which is told next.
+    Left,
 }
 
 /// What the readers of a node are known to have taken, should it die.
@@ -87,6 +95,10 @@ impl RoomState {
         self.check(node)?;
         if let Some(active) = self.active.get_mut(&user) {
             if !active.nodes.contains(&node) {
+                if active.standing == Standing::Left {
+                    // They have joined again, which is still to be told.
+                    active.standing = Standing::Unknown;
+                }
                 active.nodes.push(node);
                 self.checkpoints.entry(node).or_default().own.push((user, active.floor));
             }
@@ -95,7 +107,8 @@ impl RoomState {
         }
         let position = self.positions.remove(&user);
         let floor = position.unwrap_or_default();
-        self.active.insert(user, Active { nodes: vec![node], floor, member: position.is_some() });
+        let standing = if position.is_some() { Standing::Member } else { Standing::Unknown };
+        self.active.insert(user, Active { nodes: vec![node], floor, standing });
         // Until the node's next checkpoint they are known to have taken no more than where they came from.
         self.checkpoints.entry(node).or_default().own.push((user, floor));
         Ok(position.is_some().then(|| self.change(user, None)))
@@ -161,24 +174,32 @@ impl RoomState {
 
     /// The record at `seq` is in the log.
     pub fn tell(&mut self, seq: Seq, user: UserId, effect: Effect) -> Option<Change> {
-        if seq <= self.told {
-            return None;
-        }
-        self.told = seq;
+        let is_news = seq > self.told;
+        self.told = self.told.max(seq);
         match effect {
+            // However often it is told, and even if the state was loaded with it: the positions of senders come to the
+            // database beside their rows and not with them.
             Effect::Sent => self.advance(user, seq),
-            Effect::Joined => self.join(user, seq),
-            Effect::Left => {
-                self.active.remove(&user);
-                self.positions.remove(&user).map(|_| self.change(user, None))
-            }
+            Effect::Joined if is_news => self.join(user, seq),
+            Effect::Left if is_news => self.remove(user),
+            Effect::Joined | Effect::Left => None,
         }
+    }
+
+    /// Where they still read, or read again since, is kept: they may have joined again, and nobody says a second time that
+    /// they entered.
+    fn remove(&mut self, user: UserId) -> Option<Change> {
+        if let Some(active) = self.active.get_mut(&user) {
+            active.standing = Standing::Left;
+            self.settle(user);
+        }
+        self.positions.remove(&user).map(|_| self.change(user, None))
     }
 
     /// A new member starts at the room's head.
     fn join(&mut self, user: UserId, seq: Seq) -> Option<Change> {
         if let Some(active) = self.active.get_mut(&user) {
-            active.member = true;
+            active.standing = Standing::Member;
             active.floor = active.floor.max(seq);
             return self.settle(user);
         }
@@ -189,14 +210,18 @@ impl RoomState {
         Some(self.change(user, Some(seq)))
     }
 
-    /// Gives a member who reads nowhere any more their position back.
+    /// Gives a member who reads nowhere any more their position back, and forgets who has left. How far somebody has read
+    /// whose joining is still to be told is kept.
     fn settle(&mut self, user: UserId) -> Option<Change> {
         let active = self.active.get(&user)?;
-        if !active.nodes.is_empty() || !active.member {
+        if !active.nodes.is_empty() || active.standing == Standing::Unknown {
             return None;
         }
-        let floor = active.floor;
+        let (floor, standing) = (active.floor, active.standing);
         self.active.remove(&user);
+        if standing == Standing::Left {
+            return None;
+        }
         self.positions.insert(user, floor);
         Some(self.change(user, Some(floor)))
     }

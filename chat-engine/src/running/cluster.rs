@@ -1,6 +1,6 @@
 //! A node among others, on Kafka and Redis.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use shared::{config::EngineSettings, names::Topics};
@@ -54,8 +54,9 @@ pub(super) async fn lay(
     let topics = Topics::new(&*prefix);
     let epoch = epoch::current(pool, epoch::Backend::Kafka, settings.log_partitions).await?;
     kafka::ensure(&brokers, &topics, epoch).await?;
+    let check = Duration::from_millis(settings.reading_check_ms.into());
     let (redis, reading_task) =
-        RedisReading::connect(&redis_url, &prefix, pool.clone(), epoch, journal, shards.clone())
+        RedisReading::connect(&redis_url, &prefix, pool.clone(), epoch, journal, shards.clone(), check)
             .await
             .with_context(|| format!("cannot use Redis at {redis_url} (MOYIZA_REDIS_URL)"))?;
     let reading = Reading::Redis(redis);

@@ -29,7 +29,7 @@ use crate::{
     connection::Batch,
     history::Found,
     log::{epoch::Epoch, partition_of},
-    reading::{Reading, Snapshot},
+    reading::{Positions, Reading},
     room::{Output, Room, Subscriber, SubscriberId},
     timing::Timing,
 };
@@ -45,7 +45,7 @@ pub struct Fetched {
 
 enum FetchedContent {
     /// With what ends when the room that asked is closed.
-    Snapshot(Weak<()>, Snapshot),
+    Positions(Weak<()>, Positions),
     /// Rows below the memory, for those who arrive.
     Older(Hold, Result<Rows, Unavailable>),
     /// How far the log reaches, for those who have seen more of it than this node.
@@ -210,7 +210,9 @@ impl Worker {
             }
             Input::Find { room, seq, reply } => self.find(room, seq, reply),
             Input::Expel { room, user, reason } => self.expel(room, user, reason),
-            Input::Begun { room, life } => self.with_room(room, |room, out| room.begun(life, out)),
+            Input::Latest { room, life, version } => {
+                self.with_room(room, |room, out| room.latest(life, version, out));
+            }
             Input::Change { room, change } => {
                 self.with_room(room, |room, out| room.change(change, Instant::now(), out));
             }
@@ -225,8 +227,11 @@ impl Worker {
     fn answer(&mut self, Fetched { room, content }: Fetched) {
         match content {
             // Between that room and the one that is open now its changes may have gone past this node.
-            FetchedContent::Snapshot(needed, _) if needed.strong_count() == 0 => {}
-            FetchedContent::Snapshot(_, snapshot) => {
+            FetchedContent::Positions(needed, _) if needed.strong_count() == 0 => {}
+            FetchedContent::Positions(_, Positions::Since(changes)) => {
+                self.with_room(room, |room, out| room.repair(changes, Instant::now(), out));
+            }
+            FetchedContent::Positions(_, Positions::Whole(snapshot)) => {
                 self.with_room(room, |room, out| room.snapshot(snapshot, Instant::now(), out));
                 self.advance(room, None);
             }

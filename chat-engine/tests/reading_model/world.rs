@@ -137,7 +137,7 @@ impl World {
     fn hear(&mut self, n: usize, news: News, out: &mut Vec<Output>) {
         let room = &mut self.nodes[n].room;
         match news {
-            News::Begun(life) => room.begun(life, out),
+            News::Begun(life) => room.latest(life, 1, out),
             News::Changed(change) => room.change(change, self.now, out),
         }
     }

@@ -79,6 +79,11 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The program, and where the libraries are that the system lacks: for who starts another.
+    pub fn program(&self) -> (&Path, Option<&Path>) {
+        (&self.installed.server, self.installed.libraries.as_deref())
+    }
+
     /// The process.
     pub const fn child(&self) -> &Child {
         &self.child

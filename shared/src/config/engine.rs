@@ -37,6 +37,9 @@ pub struct EngineSettings {
     /// How long records gather to be written to PostgreSQL together, in milliseconds
     #[arg(long, env = "MOYIZA_HISTORY_BATCH_MS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub history_batch_ms: u16,
+    /// How often every open room is asked whether all changes of its positions have come here, in milliseconds
+    #[arg(long, env = "MOYIZA_READING_CHECK_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(100..=600_000))]
+    pub reading_check_ms: u32,
     /// Plain pub/sub for every client at `/topic/…`
     #[arg(long, env = "MOYIZA_TOPICS", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub topics: bool,

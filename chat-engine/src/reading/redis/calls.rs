@@ -1,15 +1,21 @@
 //! Calls on their way to Redis, in the order they were made.
+//!
+//! A batch that may have been made, and may have not, is made again. The first may still be on its way, in a connection
+//! that is given up or in a Redis that was stopped, and come after what is said later: "she reads here" after "she has
+//! left". So each attempt has a number above all before it, and what comes with a lower one than a room has seen of
+//! this node is not heard there.
+//!
+//! What was said a moment ago may be lost with Redis before PostgreSQL has it, from which Redis is loaded: it is said once
+//! more to a Redis that is another one.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashSet, VecDeque},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
-use fred::{
-    interfaces::{FunctionInterface as _, SetsInterface as _},
-    types::Value,
-};
+use fred::{interfaces::FunctionInterface as _, types::Value};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use shared::{RoomId, Seq, UserId};
 use tokio::{
     sync::{mpsc, watch},
@@ -18,13 +24,16 @@ use tokio::{
 
 use super::{RETRY_MS, RedisError, Rooms, lease, random};
 use crate::{
-    history::journal::Journal,
     reading::{Incarnation, state::Checkpoint},
     shard::Shards,
 };
 
 /// Calls of one pipeline.
 const BATCH: usize = 512;
+/// How long it is remembered how far somebody has read: longer than it takes to PostgreSQL.
+const REMEMBERED: Duration = Duration::from_secs(10);
+/// Rooms that are loaded at a time: half of a node's connections to the database.
+const LOADING: usize = 4;
 
 /// What is said about readers.
 #[derive(Debug)]
@@ -53,16 +62,39 @@ pub(super) enum Call {
     Close(RoomId),
     /// This incarnation has no lease.
     LeaseLost(Incarnation),
+    /// There is a new connection, to a Redis that may be another one.
+    Connected,
 }
 
 /// What calls are made with.
 struct Caller {
     rooms: Rooms,
     node: watch::Sender<Incarnation>,
-    journal: Journal,
     shards: Shards,
     /// Rooms that a take-over would find.
     registered: HashSet<RoomId>,
+    attempts: Attempts,
+    /// How far somebody has read, and when that was said.
+    said: VecDeque<(Instant, RoomId, UserId, Seq)>,
+    /// To which Redis, and as whom.
+    under: (u64, Incarnation),
+}
+
+/// Numbers of attempts. They begin at the time, so that of several nodes those that called last have the highest.
+#[derive(Debug)]
+struct Attempts(u64);
+
+impl Attempts {
+    fn new() -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // Less than 2^53 for the next two centuries, which is what Lua counts up to.
+        Self(u64::try_from(now.as_micros()).unwrap_or_default())
+    }
+
+    fn next(&mut self) -> String {
+        self.0 += 1;
+        self.0.to_string()
+    }
 }
 
 /// What stands in the way of a batch.
@@ -77,11 +109,12 @@ struct Refused {
 pub(super) fn start(
     rooms: Rooms,
     node: watch::Sender<Incarnation>,
-    journal: Journal,
     shards: Shards,
 ) -> (mpsc::UnboundedSender<Call>, JoinHandle<()>) {
     let (sender, calls) = mpsc::unbounded_channel();
-    let caller = Caller { rooms, node, journal, shards, registered: HashSet::new() };
+    let under = (rooms.generation.known(), *node.borrow());
+    let (registered, attempts, said) = (HashSet::new(), Attempts::new(), VecDeque::new());
+    let caller = Caller { rooms, node, shards, registered, attempts, said, under };
     (sender, tokio::spawn(caller.run(calls)))
 }
 
@@ -89,17 +122,53 @@ impl Caller {
     async fn run(mut self, mut calls: mpsc::UnboundedReceiver<Call>) {
         let mut batch = Vec::new();
         while calls.recv_many(&mut batch, BATCH).await > 0 {
-            while let Err(error) = self.make(&batch).await {
-                tracing::warn!(%error, calls = batch.len(), "Redis does not take who is reading, trying again");
-                tokio::time::sleep(Duration::from_millis(RETRY_MS.into())).await;
-            }
+            self.insist(&batch).await;
+            self.remember(&batch);
             batch.clear();
+            while self.begins_anew() {
+                for again in self.said_lately().chunks(BATCH) {
+                    self.insist(again).await;
+                }
+            }
         }
         // Everybody has left: there is nothing to take over. If this fails, somebody finds that out.
         let node = self.node.borrow().0.to_string();
         if let Err(error) = lease::strike(&self.rooms, &node).await {
             tracing::warn!(%error, "this node is still on the list of the living");
         }
+    }
+
+    /// Makes the calls, however long that takes.
+    async fn insist(&mut self, batch: &[Call]) {
+        while let Err(error) = self.make(batch).await {
+            tracing::warn!(%error, calls = batch.len(), "Redis does not take who is reading, trying again");
+            tokio::time::sleep(Duration::from_millis(RETRY_MS.into())).await;
+        }
+    }
+
+    fn remember(&mut self, batch: &[Call]) {
+        let now = Instant::now();
+        while self.said.front().is_some_and(|(when, ..)| now - *when > REMEMBERED) {
+            self.said.pop_front();
+        }
+        for call in batch {
+            if let Call::Leave { room, user, taken: seq } | Call::Read { room, user, seq } = call {
+                self.said.push_back((now, *room, *user, *seq));
+            }
+        }
+    }
+
+    /// Whether what was said before may be lost: to another Redis, or to one that has forgotten this node.
+    fn begins_anew(&mut self) -> bool {
+        let under = (self.rooms.generation.known(), *self.node.borrow());
+        std::mem::replace(&mut self.under, under) != under
+    }
+
+    fn said_lately(&self) -> Vec<Call> {
+        self.said
+            .iter()
+            .map(|(_, room, user, seq)| Call::Read { room: *room, user: *user, seq: *seq })
+            .collect()
     }
 
     /// Makes the calls. Where something stands in the way, all are made again without it.
@@ -122,19 +191,23 @@ impl Caller {
             if !lost && !refused.stale && refused.cold.is_empty() {
                 break;
             }
-            for room in refused.cold {
-                // Whoever follows it hears of its new life, and says again who reads there.
-                self.rooms.warm(room).await?;
-            }
+            // Whoever follows them hears of their new life, and says again who reads there.
+            let loads = stream::iter(refused.cold).map(|room| self.rooms.warm(room));
+            loads.buffer_unordered(LOADING).try_collect::<()>().await?;
         }
         self.close(batch).await
     }
 
     /// Goes on as somebody new: everybody who reads here is asserted again.
     async fn begin_again(&mut self) -> Result<(), RedisError> {
-        let node = Incarnation(random()?);
+        let (before, node) = (self.node.borrow().0.to_string(), Incarnation(random()?));
         lease::renew(&self.rooms, node, true).await?;
         tracing::warn!("this node's lease was gone: asserting again who is reading");
+        // Whoever took it over did the same, but for rooms that Redis did not have then, and has by now. And where only the
+        // list of the living was lost, nobody else does.
+        let rooms: Vec<_> = self.registered.iter().copied().collect();
+        lease::clear(&self.rooms, &before, &rooms).await?;
+        lease::strike(&self.rooms, &before).await?;
         self.registered.clear();
         self.node.send_replace(node);
         // Before any call of theirs, in another queue: what is in this batch is said as the new one already.
@@ -154,49 +227,57 @@ impl Caller {
         if new.is_empty() {
             return Ok(true);
         }
-        let node = self.node.borrow().0.to_string();
-        let keys = self.rooms.nodes_and(&node);
-        let arguments: Vec<_> = [node].into_iter().chain(new.iter().map(ToString::to_string)).collect();
-        let listed: i64 = self.rooms.client.fcall("moyiza_register", keys, arguments).await?;
+        let listed: i64 = self.list("moyiza_register", &new).await?;
         if listed == 1 {
             self.registered.extend(new);
         }
         Ok(listed == 1)
     }
 
+    /// Puts rooms on the list of this node's, or takes them off it.
+    async fn list(&mut self, function: &str, rooms: &HashSet<RoomId>) -> Result<i64, RedisError> {
+        let node = self.node.borrow().0.to_string();
+        let keys = self.rooms.nodes_and(&node).to_vec();
+        let mut arguments = vec![node, self.attempts.next()];
+        arguments.extend(rooms.iter().map(ToString::to_string));
+        Ok(self.rooms.client.fcall(function, keys, arguments).await?)
+    }
+
     /// Makes the calls once.
-    async fn pipeline(&self, batch: &[Call]) -> Result<Refused, RedisError> {
+    async fn pipeline(&mut self, batch: &[Call]) -> Result<Refused, RedisError> {
         let (node, mut rooms) = (self.node.borrow().0.to_string(), Vec::with_capacity(batch.len()));
+        let attempt = self.attempts.next();
+        let as_node = |own: Vec<String>| [vec![node.clone(), attempt.clone()], own].concat();
         let pipeline = self.rooms.client.pipeline();
         for call in batch {
             let (function, room, own) = match call {
-                Call::Enter { room, user } => ("moyiza_enter", *room, vec![user.to_string(), node.clone()]),
+                Call::Enter { room, user } => ("moyiza_enter", *room, as_node(vec![user.to_string()])),
                 Call::Leave { room, user, taken } => {
-                    self.journal.note(*room, *user, *taken);
-                    ("moyiza_leave", *room, vec![user.to_string(), node.clone(), taken.to_string()])
+                    ("moyiza_leave", *room, as_node(vec![user.to_string(), taken.to_string()]))
                 }
                 Call::Read { room, user, seq } => {
-                    self.journal.note(*room, *user, *seq);
                     ("moyiza_read", *room, vec![user.to_string(), seq.to_string()])
                 }
                 Call::Checkpoint { room, checkpoint, .. } => {
-                    ("moyiza_checkpoint", *room, vec![node.clone(), line(checkpoint)])
+                    ("moyiza_checkpoint", *room, as_node(vec![line(checkpoint)]))
                 }
-                Call::Close(room) => ("moyiza_checkpoint", *room, vec![node.clone(), String::new()]),
-                Call::LeaseLost(_) => continue,
+                Call::Close(room) => ("moyiza_checkpoint", *room, as_node(vec![String::new()])),
+                Call::LeaseLost(_) | Call::Connected => continue,
             };
             pipeline
                 .fcall::<(), _, _, _>(function, self.rooms.keys(room), self.rooms.arguments(room, own))
                 .await?;
-            rooms.push(room);
+            rooms.push((room, matches!(call, Call::Close(_))));
         }
         if rooms.is_empty() {
             return Ok(Refused::default());
         }
         let answers: Vec<Value> = pipeline.all().await?;
         let mut refused = Refused::default();
-        for (room, answer) in rooms.into_iter().zip(answers) {
+        for ((room, closes), answer) in rooms.into_iter().zip(answers) {
             match answer.as_str().as_deref() {
+                // There is nothing to be cleared away.
+                Some("COLD") if closes => {}
                 Some("COLD") => drop(refused.cold.insert(room)),
                 Some("STALE") => refused.stale = true,
                 Some("LOST") => refused.lost = true,
@@ -208,7 +289,7 @@ impl Caller {
 
     /// Strikes rooms without readers off the list, in the order of the calls: one that was opened again stays.
     async fn close(&mut self, batch: &[Call]) -> Result<(), RedisError> {
-        let mut closed = BTreeSet::new();
+        let mut closed = HashSet::new();
         for call in batch {
             match call {
                 Call::Close(room) => drop(closed.insert(*room)),
@@ -220,9 +301,7 @@ impl Caller {
         if closed.is_empty() {
             return Ok(());
         }
-        let node = self.node.borrow().0.to_string();
-        let names: Vec<_> = closed.iter().map(ToString::to_string).collect();
-        self.rooms.client.srem::<(), _, _>(self.rooms.rooms_of(&node), names).await?;
+        self.list("moyiza_unregister", &closed).await?;
         self.registered.retain(|room| !closed.contains(room));
         Ok(())
     }

@@ -7,7 +7,7 @@ use fred::{
 use shared::RoomId;
 use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot};
 
-use super::{News, Rooms, parse_news};
+use super::{News, Rooms, parse_news, silent::Followed};
 use crate::shard::Shards;
 
 /// What the node wants to hear of. One queue, so that a room forgotten and opened again is followed.
@@ -19,23 +19,30 @@ pub(super) enum Order {
 pub(super) fn start(
     subscriber: SubscriberClient,
     rooms: Rooms,
+    followed: Followed,
     shards: Shards,
 ) -> mpsc::UnboundedSender<Order> {
     let (sender, orders) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         tokio::select! {
             // Both end with the node: one when nobody gives orders any more, the other never by itself.
-            () = follow(&subscriber, rooms, orders) => {}
+            () = follow(&subscriber, rooms, followed, orders) => {}
             () = hand_on(&subscriber, shards) => {}
         }
     });
     sender
 }
 
-async fn follow(subscriber: &SubscriberClient, rooms: Rooms, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn follow(
+    subscriber: &SubscriberClient,
+    rooms: Rooms,
+    followed: Followed,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+) {
     while let Some(order) = orders.recv().await {
         let outcome = match order {
             Order::Follow(room, done) => {
+                followed.add(room);
                 let outcome = subscriber.ssubscribe(rooms.channel(room)).await;
                 if outcome.is_ok() {
                     // Unanswered, the snapshot is refused and asked for again.
@@ -43,7 +50,10 @@ async fn follow(subscriber: &SubscriberClient, rooms: Rooms, mut orders: mpsc::U
                 }
                 outcome
             }
-            Order::Forget(room) => subscriber.sunsubscribe(rooms.channel(room)).await,
+            Order::Forget(room) => {
+                followed.remove(room);
+                subscriber.sunsubscribe(rooms.channel(room)).await
+            }
         };
         if let Err(error) = outcome {
             tracing::warn!(%error, "a room's changes cannot be followed or left");
@@ -64,12 +74,13 @@ async fn hand_on(subscriber: &SubscriberClient, shards: Shards) {
                 let news = message.value.as_str().and_then(|line| parse_news(&line));
                 match (room_of(&message.channel), news) {
                     (Some(room), Some(News::Changed(change))) => shards.change(room, change),
-                    (Some(room), Some(News::Begun(life))) => shards.begun(room, life),
+                    // From the first version on.
+                    (Some(room), Some(News::Begun(life))) => shards.latest(room, life, 1),
                     _ => {}
                 }
             }
-            // Changes were missed, and a room that is silent from now on would never find out. Each open room fetches its
-            // positions again and, before that, follows its channel again.
+            // Changes were missed, and a silent room would not soon find out. Each open room asks for what it missed and, before
+            // that, follows its channel again.
             Err(RecvError::Lagged(_)) => shards.resync(),
             Err(RecvError::Closed) => return,
         }

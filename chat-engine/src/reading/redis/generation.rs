@@ -11,14 +11,17 @@ use std::{
 };
 
 use fred::{
-    interfaces::{ClientLike as _, EventInterface as _},
-    types::InfoKind,
+    interfaces::{ClientLike as _, FunctionInterface as _},
+    types::{InfoKind, config::Server},
 };
 use shared::names::locks;
 use sqlx::PgPool;
-use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio::sync::{
+    broadcast::{Receiver, error::RecvError},
+    mpsc,
+};
 
-use super::{RETRY_MS, RedisError, Rooms, calls::Call};
+use super::{FUNCTIONS, RETRY_MS, RedisError, Rooms, calls::Call};
 
 const SERVER: Option<InfoKind> = Some(InfoKind::Server);
 const REPLICATION: Option<InfoKind> = Some(InfoKind::Replication);
@@ -62,21 +65,38 @@ impl Rooms {
 }
 
 /// Looks again whenever there is a new connection, for as long as there is somebody to make calls.
-pub(super) async fn follow(rooms: Rooms, calls: mpsc::WeakUnboundedSender<Call>) {
-    let mut reconnects = rooms.client.reconnect_rx();
+pub(super) async fn follow(
+    rooms: Rooms,
+    mut reconnects: Receiver<Server>,
+    calls: mpsc::WeakUnboundedSender<Call>,
+) {
     loop {
         // Missed ones are the same to us.
         if let Err(RecvError::Closed) = reconnects.recv().await {
             return;
         }
-        while let Err(error) = rooms.learn_generation().await {
+        while let Err(error) = greet(&rooms).await {
             tracing::warn!(%error, "whether Redis is the same is not known yet");
             tokio::time::sleep(Duration::from_millis(RETRY_MS.into())).await;
             if calls.upgrade().is_none() {
                 return;
             }
         }
+        let Some(calls) = calls.upgrade() else { return };
+        let _ = calls.send(Call::Connected);
     }
+}
+
+/// A Redis that was restarted has the functions only if it kept its data. One that has others keeps them: they are of a
+/// node that started later.
+async fn greet(rooms: &Rooms) -> Result<(), RedisError> {
+    let loaded: Result<(), _> = rooms.client.function_load_cluster(false, FUNCTIONS).await;
+    if let Err(error) = loaded
+        && !error.details().contains("already exists")
+    {
+        return Err(error.into());
+    }
+    rooms.learn_generation().await
 }
 
 /// What tells one data set from another: a process, and what it replicates. A primary that was demoted and comes back

@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
-use fred::interfaces::{FunctionInterface as _, SetsInterface as _};
+use fred::{interfaces::FunctionInterface as _, types::Value};
 use shared::RoomId;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 use super::{RedisError, Rooms, calls::Call};
 use crate::reading::Incarnation;
@@ -16,6 +19,8 @@ use crate::reading::Incarnation;
 const LEASE: Duration = Duration::from_secs(10);
 /// How often it says that it lives, and looks who does not.
 const RENEWAL: Duration = Duration::from_secs(1);
+/// Rooms of one pipeline.
+const BATCH: usize = 512;
 
 /// Renews the lease of whichever incarnation is `current`, until that has no sender any more.
 pub(super) async fn keep(
@@ -24,6 +29,7 @@ pub(super) async fn keep(
     mut current: watch::Receiver<Incarnation>,
 ) {
     let mut every = tokio::time::interval(RENEWAL);
+    let mut burying: Option<JoinHandle<()>> = None;
     loop {
         tokio::select! {
             // Cancel-safe both: a tick that was not taken comes again.
@@ -37,16 +43,9 @@ pub(super) async fn keep(
                     // In the same queue as everything that is said about readers.
                     let _ = calls.send(Call::LeaseLost(node));
                 }
-                for dead in lost {
-                    match bury(&rooms, &dead).await {
-                        Ok(None) => {}
-                        Ok(Some(count)) => {
-                            tracing::warn!(dead, rooms = count, "took over the rooms of a dead node");
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, dead, "a dead node's rooms are not taken over yet");
-                        }
-                    }
+                // Beside this: the dead may have been in so many rooms that the lease of the living would end meanwhile.
+                if !lost.is_empty() && burying.as_ref().is_none_or(JoinHandle::is_finished) {
+                    burying = Some(tokio::spawn(bury_all(rooms.clone(), lost)));
                 }
             }
             Err(error) => tracing::warn!(%error, "the lease was not renewed"),
@@ -60,33 +59,58 @@ pub(super) async fn renew(
     node: Incarnation,
     begins: bool,
 ) -> Result<(bool, Vec<String>), RedisError> {
+    let [living, dying, _] = rooms.nodes_and("");
     let arguments = vec![node.0.to_string(), LEASE.as_millis().to_string(), u8::from(begins).to_string()];
     let (held, lost): (i64, Vec<String>) =
-        rooms.client.fcall("moyiza_renew", rooms.nodes().to_vec(), arguments).await?;
+        rooms.client.fcall("moyiza_renew", vec![living, dying], arguments).await?;
     Ok((held == 1, lost))
+}
+
+/// What is not done is done at another renewal, here or on another node.
+async fn bury_all(rooms: Rooms, lost: Vec<String>) {
+    for dead in lost {
+        match bury(&rooms, &dead).await {
+            Ok(None) => {}
+            Ok(Some(count)) => tracing::warn!(dead, rooms = count, "took over the rooms of a dead node"),
+            Err(error) => tracing::warn!(%error, dead, "a dead node's rooms are not taken over yet"),
+        }
+    }
 }
 
 /// Takes a dead node out of every room: of how many, or `None` for one that lives after all. Struck from the list last, so
 /// that another node goes on if this one dies too; doing it twice changes nothing.
 async fn bury(rooms: &Rooms, dead: &str) -> Result<Option<usize>, RedisError> {
     let arguments = vec![dead.to_owned(), LEASE.as_millis().to_string()];
-    let condemned: i64 = rooms.client.fcall("moyiza_condemn", rooms.nodes().to_vec(), arguments).await?;
-    if condemned == 0 {
-        return Ok(None);
-    }
-    let open: Vec<String> = rooms.client.smembers(rooms.rooms_of(dead)).await?;
-    for room in &open {
-        let Ok(room) = room.parse::<RoomId>() else { continue };
-        // A room that Redis has lost, or is to lose, has nobody to be taken out.
-        rooms.call("moyiza_bury", room, [dead.to_owned()]).await?;
-    }
+    let keys = rooms.nodes_and(dead).to_vec();
+    let condemned: Option<Vec<String>> = rooms.client.fcall("moyiza_condemn", keys, arguments).await?;
+    let Some(open) = condemned else { return Ok(None) };
+    let open: Vec<RoomId> = open.iter().filter_map(|room| room.parse().ok()).collect();
+    clear(rooms, dead, &open).await?;
     strike(rooms, dead).await?;
     Ok(Some(open.len()))
 }
 
+/// Takes a node that says nothing more out of these rooms.
+pub(super) async fn clear(rooms: &Rooms, node: &str, open: &[RoomId]) -> Result<(), RedisError> {
+    for open in open.chunks(BATCH) {
+        let pipeline = rooms.client.pipeline();
+        for room in open {
+            let arguments = rooms.arguments(*room, [node.to_owned()]);
+            pipeline.fcall::<(), _, _, _>("moyiza_bury", rooms.keys(*room), arguments).await?;
+        }
+        let answers: Vec<Value> = pipeline.all().await?;
+        // A room that Redis has lost, or is to lose, has nobody to be taken out. One that was loaded since may have.
+        if answers.iter().any(|answer| answer.as_str().as_deref() == Some("STALE")) {
+            rooms.learn_generation().await?;
+            return Err(RedisError::Stale);
+        }
+    }
+    Ok(())
+}
+
 /// Forgets a node that reads nowhere.
 pub(super) async fn strike(rooms: &Rooms, node: &str) -> Result<(), RedisError> {
-    let keys = rooms.nodes_and(node);
+    let keys = rooms.nodes_and(node).to_vec();
     rooms.client.fcall::<(), _, _, _>("moyiza_strike", keys, vec![node.to_owned()]).await?;
     Ok(())
 }

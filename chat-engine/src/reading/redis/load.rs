@@ -48,7 +48,7 @@ impl Rooms {
     }
 
     /// Does away with what stands in the way of a call.
-    async fn make_way(&self, room: RoomId, refusal: &Value) -> Result<(), RedisError> {
+    pub(super) async fn make_way(&self, room: RoomId, refusal: &Value) -> Result<(), RedisError> {
         match refusal.as_str().as_deref() {
             Some("COLD") => self.warm(room).await,
             Some("STALE") => self.learn_generation().await,
@@ -59,12 +59,15 @@ impl Rooms {
     /// Makes sure that Redis has the room.
     pub(super) async fn warm(&self, room: RoomId) -> Result<(), RedisError> {
         loop {
-            // No two loads have the same token: a load that something came between is refused.
+            // Something that is told takes the token back: a load that it came between is refused.
             let token = random()?.to_string();
-            let state: String = self.call("moyiza_begin_load", room, [token.clone()]).await?.convert()?;
-            if state != "LOAD" {
-                return Ok(());
-            }
+            let state: String = self.call("moyiza_begin_load", room, [token]).await?.convert()?;
+            // This token, or that of another who is loading it.
+            let token = match &*state {
+                "WARM" => return Ok(()),
+                "STALE" => return self.learn_generation().await,
+                token => token.to_owned(),
+            };
             let arguments = self.stored(room, token).await?;
             let state: String = self.call("moyiza_load", room, arguments).await?.convert()?;
             if state != "AGAIN" {

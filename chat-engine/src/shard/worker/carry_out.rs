@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{Deps, Fetched, FetchedContent, Open};
 use crate::{
     connection::Batch,
-    reading::Reading,
+    reading::{Life, Positions, Reading},
     room::{Output, SubscriberId},
     shard::{
         Input,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Between two attempts to fetch a room's positions.
-const SNAPSHOT_RETRY: Duration = Duration::from_millis(200);
+const FETCH_RETRY: Duration = Duration::from_millis(200);
 
 pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mut Batch) {
     let room = open.room.id();
@@ -70,31 +70,37 @@ pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mu
         }
         Output::FetchSnapshot => {
             let (reading, answers) = (deps.reading.clone(), deps.answers.clone());
-            tokio::spawn(fetch_snapshot(room, reading, answers, Arc::downgrade(&open.needed)));
+            let known = open.room.version();
+            tokio::spawn(fetch(room, known, reading, answers, Arc::downgrade(&open.needed)));
         }
         Output::Enter(user) => deps.reading.enter(room, user),
         Output::Leave { user, taken } => deps.reading.leave(room, user, taken),
     }
 }
 
-/// Asks until there is an answer, or nobody is in the room any more.
-async fn fetch_snapshot(
+/// Asks, for what is missing since `known`, until there is an answer, or nobody is in the room any more.
+async fn fetch(
     room: RoomId,
+    known: Option<(Life, u64)>,
     reading: Reading,
     answers: mpsc::UnboundedSender<Input>,
     needed: Weak<()>,
 ) {
     while needed.strong_count() > 0 {
-        match reading.snapshot(room).await {
-            Ok(snapshot) => {
-                let content = FetchedContent::Snapshot(needed, snapshot);
+        let answer = match known {
+            Some((life, version)) => reading.catch_up(room, life, version).await,
+            None => reading.snapshot(room).await.map(Positions::Whole),
+        };
+        match answer {
+            Ok(positions) => {
+                let content = FetchedContent::Positions(needed, positions);
                 let _ = answers.send(Input::Answer(Fetched { room, content }));
                 return;
             }
             Err(error) => tracing::warn!(%error, %room, "positions cannot be fetched, trying again"),
         }
         tokio::select! {
-            () = tokio::time::sleep(SNAPSHOT_RETRY) => {}
+            () = tokio::time::sleep(FETCH_RETRY) => {}
             // The node stops: nobody waits for the answer.
             () = answers.closed() => return,
         }
