@@ -26,6 +26,8 @@ pub(crate) struct Client {
     early: VecDeque<Frame>,
     /// The unread count of each message, kept as a client keeps it.
     counts: BTreeMap<i64, i64>,
+    /// How often it was told to replace all counts.
+    resets: usize,
 }
 
 /// What a message shows until its count is told.
@@ -55,7 +57,7 @@ impl Client {
         }
         let (socket, _) = client_async(request, stream).await?;
         let decoder = Decoder::new(Limits { frame_bytes: 1 << 20, ..Limits::default() });
-        Ok(Self { socket, decoder, early: VecDeque::new(), counts: BTreeMap::new() })
+        Ok(Self { socket, decoder, early: VecDeque::new(), counts: BTreeMap::new(), resets: 0 })
     }
 
     /// Connected with an access token.
@@ -220,6 +222,7 @@ impl Client {
                 *unread += number("by");
             }
         }
+        self.resets += usize::from(body["reset"].is_array());
         for step in body["reset"].as_array().into_iter().flatten() {
             let (above, count) = (step[0].as_i64().expect("a seq"), step[1].as_i64().expect("a count"));
             for (_, unread) in self.counts.range_mut(above + 1..) {
@@ -231,6 +234,19 @@ impl Client {
     /// The unread count of each message, as this client shows it.
     pub(crate) fn counts(&self) -> &BTreeMap<i64, i64> {
         &self.counts
+    }
+
+    /// How often it was told to replace all counts.
+    pub(crate) fn resets(&self) -> usize {
+        self.resets
+    }
+
+    /// Takes everything that comes until nothing has come for a while: three times as long as changes of counts
+    /// are collected.
+    pub(crate) async fn drain(&mut self) {
+        while let Ok(Some(frame)) = tokio::time::timeout(Duration::from_millis(300), self.receive()).await {
+            self.early.push_back(frame);
+        }
     }
 
     /// Shows what another connection of the same person showed.

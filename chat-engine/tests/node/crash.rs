@@ -39,6 +39,10 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start(world: &World) -> Self {
+        Self::start_on(world, &testing::server("MOYIZA_TEST_REDIS_URL")).await
+    }
+
+    pub(crate) async fn start_on(world: &World, redis_url: &str) -> Self {
         let mut process = Process::new(env!("CARGO_BIN_EXE_chat-engine"))
             .args(["--engine-addr", "127.0.0.1:0", "--log-partitions", "2", "--log", "warn"])
             .args([
@@ -50,7 +54,7 @@ impl Node {
                 "4",
             ])
             .args(["--kafka-brokers", &testing::server("MOYIZA_TEST_KAFKA_BROKERS")])
-            .args(["--redis-url", &testing::server("MOYIZA_TEST_REDIS_URL")])
+            .args(["--redis-url", redis_url])
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -29,6 +29,8 @@ mod proxy;
 mod reading;
 #[path = "../harness/redis.rs"]
 mod redis;
+#[path = "../harness/redis_server.rs"]
+mod redis_server;
 mod repeats;
 mod resume;
 #[path = "../harness/settings.rs"]

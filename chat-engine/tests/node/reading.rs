@@ -1,12 +1,22 @@
 //! Unread counts as people see them. In a cluster every second person is on the other node, and a count may be
 //! on its way for a moment; what is asserted is where it comes to rest.
 
+mod cost;
+mod ground;
+mod lost;
+mod nodes;
+mod repeated;
+mod silent;
+mod way;
+
 use serde_json::json;
 use stomp::Command;
 
 use crate::{
     redis,
-    world::{Backing, World, with_world_as},
+    redis_server::RedisCluster,
+    storm,
+    world::{Backing, World, with_world_as, with_world_on},
 };
 
 async fn a_count_falls_when_somebody_opens_the_room(world: &World) {
@@ -171,14 +181,54 @@ async fn a_cluster_follows_positions_again_after_its_connection_broke() {
         a.expect_count(seq, 0).await;
         let channel = format!("{}{{room:{room}}}:feed", world.prefix());
         redis::followers_become(&channel, 2).await;
+        let resets = a.resets();
         redis::cut(&format!("{}feeds", world.prefix()), 2).await;
         redis::followers_become(&channel, 2).await;
         b.expect_count(seq, 0).await;
         b.disconnect().await;
         let unread = a.post(room, "갔어?").await;
         a.expect_count(unread, 1).await;
+        assert_eq!(a.resets(), resets, "what was missed is asked for, and nothing else");
     })
     .await;
+}
+
+/// All keys of a room are in one slot, and its changes come from the server that has it.
+#[tokio::test]
+async fn all_of_it_on_a_redis_cluster() {
+    let redis = RedisCluster::start().await;
+    macro_rules! each {
+        ($($test:path),* $(,)?) => {
+            $(with_world_on(Some(&redis.url()), Backing::Cluster, &[], $test).await;)*
+        };
+    }
+    each!(
+        a_count_falls_when_somebody_opens_the_room,
+        counts_survive_a_restart,
+        one_of_two_tabs_goes_on_reading,
+        an_alarm_is_not_reading,
+        who_answers_has_read_what_came_before,
+        a_new_member_has_nothing_unread_and_one_who_left_does_not_count,
+        rooms_of_every_server_are_read,
+        storm::after_a_storm_every_tab_shows_the_same,
+    );
+    for server in &redis.servers {
+        let calls = server.ask("INFO commandstats").await;
+        assert!(calls.contains("cmdstat_fcall:"), "every server has rooms: {calls}");
+    }
+}
+
+async fn rooms_of_every_server_are_read(world: &World) {
+    let (anna, bo) = (world.person().await, world.person().await);
+    for _ in 0..20 {
+        let room = world.room(&[&anna, &bo]).await;
+        let mut a = world.connect_to(&anna, room).await;
+        let seq = a.post(room, "어디에 있든").await;
+        a.expect_count(seq, 1).await;
+        let b = world.connect_to(&bo, room).await;
+        a.expect_count(seq, 0).await;
+        b.disconnect().await;
+    }
 }
 
 crate::world::on_both_backends!(

@@ -1,7 +1,7 @@
 //! People coming, going, reloading and talking all at once: when it is quiet again, every open tab shows what
 //! somebody sees who looks for the first time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use stomp::Command;
 
@@ -14,7 +14,7 @@ const PEOPLE: usize = 6;
 const STEPS: usize = 150;
 const STORMS: u64 = 4;
 
-async fn after_a_storm_every_tab_shows_the_same(world: &World) {
+pub(crate) async fn after_a_storm_every_tab_shows_the_same(world: &World) {
     for seed in 0..STORMS {
         storm(world, seed).await;
     }
@@ -80,14 +80,6 @@ async fn storm(world: &World, seed: u64) {
     let last = *truth.last_key_value().expect("not empty").1;
     let others = i64::try_from(PEOPLE - readers.len()).unwrap();
     assert!((0..=others).contains(&last), "seed {seed}: {last} unread, {others} are not reading");
-}
-
-impl Client {
-    /// Takes everything that comes until nothing has come for a while: three times as long as changes of counts
-    /// are collected.
-    async fn drain(&mut self) {
-        while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(300), self.next()).await {}
-    }
 }
 
 crate::world::on_both_backends!(after_a_storm_every_tab_shows_the_same);

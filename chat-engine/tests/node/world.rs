@@ -47,6 +47,7 @@ pub(crate) struct World {
     pub(crate) pool: PgPool,
     database_url: String,
     backing: Backing,
+    redis_url: Option<String>,
     prefix: String,
     arguments: Vec<String>,
     nodes: Mutex<Vec<Running>>,
@@ -89,11 +90,22 @@ pub(crate) struct Person {
 
 /// Runs `test` on nodes of its own, configured like this.
 pub(crate) async fn with_world_as(backing: Backing, arguments: &[&str], test: impl AsyncFnOnce(&World)) {
+    with_world_on(None, backing, arguments, test).await;
+}
+
+/// The same with the nodes of a cluster on this Redis, and not on that of all tests.
+pub(crate) async fn with_world_on(
+    redis_url: Option<&str>,
+    backing: Backing,
+    arguments: &[&str],
+    test: impl AsyncFnOnce(&World),
+) {
     testing::with_database(async |pool, url| {
         let world = World {
             pool: pool.clone(),
             database_url: url.to_owned(),
             backing,
+            redis_url: redis_url.map(str::to_owned),
             prefix: testing::unique("t") + ".",
             arguments: arguments.iter().map(ToString::to_string).collect(),
             nodes: Mutex::default(),
@@ -124,7 +136,8 @@ impl World {
                 }
                 Backing::Cluster | Backing::ProcessesOnly => {
                     let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
-                    let redis_url = testing::server("MOYIZA_TEST_REDIS_URL");
+                    let shared = || testing::server("MOYIZA_TEST_REDIS_URL");
+                    let redis_url = self.redis_url.clone().unwrap_or_else(shared);
                     let producer = client_config(&brokers).set("linger.ms", "0").create().unwrap();
                     (Backend::Cluster { brokers, redis_url }, Events::Kafka(producer))
                 }
