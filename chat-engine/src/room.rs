@@ -114,6 +114,9 @@ pub struct Room {
     /// The last record worked through. Never behind any record of this room that this node has seen.
     head: Seq,
     replica: Option<Replica>,
+    /// The last message of each sender that is known here: they have read what came before, whatever an authority says that
+    /// has not been told of it, or has lost it.
+    sent: HashMap<UserId, Seq>,
     /// An answer of the authority is on its way; changes wait for it.
     fetching: bool,
     /// Changes may have been missed since it was asked: it is to be asked again.
@@ -139,6 +142,7 @@ impl Room {
             id,
             head,
             replica: None,
+            sent: HashMap::new(),
             fetching: false,
             again: false,
             latest: None,
@@ -193,14 +197,24 @@ impl Room {
         if record.seq <= self.head {
             return;
         }
-        let counted = record.draft.kind == RecordKind::Message;
-        if counted && let Some(position) = self.replica.as_ref().and_then(|r| r.position(record.draft.user)) {
-            // Who answers has read what came before: known here before the authority is told.
-            self.shift(record.draft.user, Some(position), Some(position.max(record.seq)), now);
-        }
+        self.recall(record, now);
         self.head = record.seq;
         if !self.subscribers.is_empty() {
             out.push(Output::Record(self.count(record)));
+        }
+    }
+
+    /// A message of this room, worked through or older: who answers has read what came before. That is known here before
+    /// the authority is told, so that nobody is counted as not having read what they wrote.
+    pub fn recall(&mut self, record: &Record, now: Instant) {
+        if record.draft.kind != RecordKind::Message {
+            return;
+        }
+        let (user, seq) = (record.draft.user, record.seq);
+        let sent = self.sent.entry(user).or_default();
+        *sent = seq.max(*sent);
+        if let Some(position) = self.replica.as_ref().and_then(|replica| replica.position(user)) {
+            self.shift(user, Some(position), Some(position.max(seq)), now);
         }
     }
 
@@ -225,10 +239,8 @@ impl Room {
         // The replica's own before and after, not the change's: a record worked through earlier may have moved
         // the position further.
         let from = replica.position(change.user);
-        let to = match (from, change.to) {
-            (Some(from), Some(to)) => Some(from.max(to)),
-            (_, to) => to,
-        };
+        let sent = self.sent.get(&change.user).copied().unwrap_or_default();
+        let to = change.to.map(|to| to.max(from.unwrap_or_default()).max(sent));
         self.shift(change.user, from, to, now);
     }
 
@@ -245,7 +257,12 @@ impl Room {
             // The authority has lost who reads here, with everything else.
             self.reassert(out);
         }
-        let replica = Replica::new(snapshot);
+        let mut replica = Replica::new(snapshot);
+        for (user, sent) in &self.sent {
+            if replica.position(*user).is_some_and(|position| position < *sent) {
+                replica.set(*user, Some(*sent));
+            }
+        }
         // Whoever is here counts from something older, or has no counts at all.
         if !self.subscribers.is_empty() {
             // What was pending is contained in the new counts.
@@ -264,8 +281,17 @@ impl Room {
     }
 
     /// Older records that a subscriber asked for, in order.
-    pub fn history(&mut self, to: SubscriberId, records: &[Arc<Record>], out: &mut Vec<Output>) {
+    pub fn history(
+        &mut self,
+        to: SubscriberId,
+        records: &[Arc<Record>],
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         if self.subscribers.contains_key(&to) {
+            for record in records {
+                self.recall(record, now);
+            }
             self.flush(out);
             out.push(Output::History(to, records.iter().map(|record| self.count(record)).collect()));
         }

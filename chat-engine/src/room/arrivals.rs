@@ -46,7 +46,12 @@ impl Room {
 
     /// What came before those who wait for it. To be called only when the room [is ready](Self::is_ready): they are
     /// added at once, so that live records follow without a gap.
-    pub fn arrive(&mut self, pasts: Vec<(SubscriberId, Past)>, out: &mut Vec<Output>) {
+    pub fn arrive(&mut self, pasts: Vec<(SubscriberId, Past)>, now: Instant, out: &mut Vec<Output>) {
+        for (_, Past::History(records) | Past::Missed(records) | Past::Lost(records)) in &pasts {
+            for record in records {
+                self.recall(record, now);
+            }
+        }
         // A pending change was made before they came: nobody may apply it to what is counted for them now.
         self.flush(out);
         let (mut records, mut added) = (BTreeMap::new(), Vec::new());

@@ -249,6 +249,13 @@ impl Tail {
         tail.after(after).filter(|record| is_shown(record)).take(limit).cloned().collect()
     }
 
+    /// The messages that are here, the last one first.
+    pub(super) fn messages(&self, room: RoomId) -> impl Iterator<Item = &Arc<Record>> {
+        let end = Seq::from_raw(i64::MAX).unwrap_or_default();
+        let records = self.rooms.get(&room).into_iter().flat_map(move |tail| tail.before(end));
+        records.filter(|record| record.draft.kind == RecordKind::Message)
+    }
+
     /// The edits and deletions from a place on.
     pub(super) fn changes_from(&self, room: RoomId, from: Seq) -> Vec<Arc<Record>> {
         self.rooms.get(&room).map(|tail| tail.changes_from(from)).unwrap_or_default()

@@ -260,9 +260,15 @@ impl Worker {
     }
 
     fn subscribe(&mut self, id: RoomId, subscriber: Subscriber, outlet: RoomOutlet, wanted: Wanted) {
-        let head = self.positions[self.partition(id)];
+        let (head, now) = (self.positions[self.partition(id)], Instant::now());
+        let new = || {
+            let mut room = Room::new(id, head);
+            // The authority may not have been told of their senders yet.
+            self.tail.messages(id).for_each(|message| room.recall(message, now));
+            room
+        };
         let open = self.rooms.entry(id).or_insert_with(|| Open {
-            room: Room::new(id, head),
+            room: new(),
             destinations: Destinations::new(id),
             outlets: HashMap::new(),
             arriving: HashMap::new(),
@@ -272,7 +278,6 @@ impl Worker {
             events: 0,
             needed: Arc::default(),
         });
-        let now = Instant::now();
         let wants_past = wanted.after.is_some() || wanted.history > 0;
         open.arriving.insert(subscriber.id, Arriving::new(outlet, wants_past.then_some(wanted), now));
         self.with_room(id, |room, out| room.subscribe(subscriber, wants_past, now, out));

@@ -87,7 +87,7 @@ impl Worker {
             self.timers.set(room, until);
         }
         if !pasts.is_empty() {
-            self.with_room(room, |room, out| room.arrive(pasts, out));
+            self.with_room(room, |room, out| room.arrive(pasts, now, out));
         }
         if reach > 0 && self.reaching.insert(room) {
             self.reach(room, reach);

@@ -110,7 +110,7 @@ impl Worker {
             Asker::Subscriber(id, answer, _taken) => {
                 // Who has left the room meanwhile gets no page, and the RECEIPT all the same.
                 fit(&mut page.records, asked.sought.place, self.deps.tuning.max_sent);
-                self.with_room(room, |room, out| room.history(id, &page.records, out));
+                self.with_room(room, |room, out| room.history(id, &page.records, Instant::now(), out));
                 let outbox = answer.owed.outbox().clone();
                 answer.give(&outbox, &mut self.batch);
             }
