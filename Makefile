@@ -46,6 +46,11 @@ bench: tools web ## Run the benchmarks, and hold the engine against the least th
 fuzz: tools ## Attack the protocol crates, FUZZ_RUNS times each target
 	@chat-engine/fuzz/run.sh --runs "$(or $(FUZZ_RUNS),10000000)"
 
+.PHONY: reading-nightly
+reading-nightly: tools ## Run the model of unread counts under READING_SCHEDULES=100000 random schedules
+	@READING_SCHEDULES="$(or $(READING_SCHEDULES),100000)" \
+		cargo test --package chat-engine --test reading_model -- random --nocapture
+
 .PHONY: chaos
 # A shell has SECONDS of its own in its environment: only what was said to make counts.
 chaos_seconds := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)

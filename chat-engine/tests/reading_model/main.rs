@@ -1,31 +1,44 @@
-//! Unread counts under random schedules: the production room and the production rules of positions, three
-//! nodes whose replicas lag, tabs that come and go, nodes that die. At rest every tab shows what a naive model
-//! computes that stores the set of readers of every message; on the way no count is ever out of range.
+//! Unread counts under random schedules: the production room, its replica and the production rules of positions, on three
+//! nodes with three rooms and twenty people, whose tabs come and go, while nodes die and freeze, ways are cut, Redis is
+//! emptied or loses its last writes, calls are made twice and changes arrive late, twice, out of order or never. Whenever
+//! everything is quiet, what every client shows is what the server computes and what a [naive model](naive) says that stores
+//! the set of readers of every message; at every moment no count is below zero, or above the number of members other than
+//! the sender, and nobody counts as having read what never reached them.
 //!
-//! A failure prints its seed; the schedule of a seed is always the same.
+//! Time is simulated, and a seed always gives the same schedule. A failure prints its seed:
+//!
+//! ```text
+//! READING_SEED=17 READING_TRACE=1 cargo test -p chat-engine --test reading_model -- random --nocapture
+//! READING_SCHEDULES=100000 cargo test --release -p chat-engine --test reading_model -- random
+//! READING_BREAK=floor cargo test -p chat-engine --test reading_model -- random    # has to fail
+//! ```
 
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_wrap,
-    clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a test ends where its assumptions do, and its numbers are small"
 )]
 
+mod breaks;
+mod naive;
+mod snapshots;
 mod tab;
 mod world;
 
-use std::time::Instant;
-
-use chat_engine::{
-    reading::{Change, Life, Snapshot},
-    room::{Output, Room, Subscriber, SubscriberId},
+use std::{
+    num::NonZero,
+    sync::atomic::{AtomicU64, Ordering},
 };
-use shared::{RoomId, Seq, UserId};
+
+use breaks::Break;
+use shared::UserId;
 use world::World;
 
-const MEMBERS: i64 = 6;
-const SCHEDULES: u64 = 3_000;
+/// As many as take a few seconds.
+const SCHEDULES: u64 = 1_000;
+/// Every broken rule shows within so many.
+const SHOWN_WITHIN: u64 = 3_000;
 
 /// Random numbers that are the same for the same seed.
 struct Dice(fastrand::Rng);
@@ -38,78 +51,69 @@ impl Dice {
     fn below(&mut self, bound: usize) -> usize {
         self.0.usize(..bound)
     }
-
-    fn member(&mut self) -> UserId {
-        user(1 + self.below(MEMBERS as usize) as i64)
-    }
 }
 
 fn user(id: i64) -> UserId {
     id.try_into().unwrap()
 }
 
+fn setting<T>(name: &str, parse: impl FnOnce(&str) -> T) -> Option<T> {
+    std::env::var(name).ok().map(|value| parse(&value))
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().expect("a number")
+}
+
+/// Runs the schedule of a seed: how many messages there were.
+fn run(seed: u64, breaking: Option<Break>, is_traced: bool) -> u64 {
+    let mut world = World::new(seed, breaking, is_traced);
+    world.run();
+    world.tally()
+}
+
 #[test]
-fn at_rest_every_tab_shows_what_the_authority_computes() {
-    for seed in 0..SCHEDULES {
-        let outcome = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
-            for _ in 0..30 + world.dice.below(170) {
-                world.step();
-            }
-            world.settle();
-            world.check_at_rest();
-        });
-        assert!(outcome.is_ok(), "seed {seed}");
+fn under_random_schedules_every_count_is_what_a_naive_model_says() {
+    let breaking = setting("READING_BREAK", Break::named);
+    let is_traced = setting("READING_TRACE", |_| ()).is_some();
+    if let Some(seed) = setting("READING_SEED", number) {
+        run(seed, breaking, is_traced);
+        return;
     }
-}
-
-#[test]
-fn what_may_be_missed_while_positions_are_fetched_is_fetched_again() {
-    let mut room = Room::new(RoomId::try_from(1).unwrap(), Seq::ZERO);
-    let (mut out, now) = (Vec::new(), Instant::now());
-    let subscriber = Subscriber { id: SubscriberId(1), user: user(1), reads: false };
-    room.subscribe(subscriber, false, now, &mut out);
-    assert_eq!(std::mem::take(&mut out), [Output::FetchSnapshot]);
-    // The connection on which it follows the room breaks meanwhile.
-    room.resync(&mut out);
-    assert_eq!(out, []);
-    let snapshot = |version| Snapshot { life: Life(1), version, positions: Vec::new() };
-    room.snapshot(snapshot(7), now, &mut out);
-    assert!(std::mem::take(&mut out).contains(&Output::FetchSnapshot));
-    room.snapshot(snapshot(8), now, &mut out);
-    assert!(!out.contains(&Output::FetchSnapshot), "once");
-}
-
-/// As a Redis does whose last writes were lost when another took over.
-#[test]
-fn an_authority_that_has_lost_its_last_changes_is_followed() {
-    let mut room = Room::new(RoomId::try_from(1).unwrap(), Seq::ZERO);
-    let (mut out, now) = (Vec::new(), Instant::now());
-    let seq = |raw| Seq::from_raw(raw).unwrap();
-    let snapshot = |version, positions: &[(i64, i64)]| Snapshot {
-        life: Life(1),
-        version,
-        positions: positions.iter().map(|(id, at)| (user(*id), seq(*at))).collect(),
+    let schedules = setting("READING_SCHEDULES", number).unwrap_or(SCHEDULES);
+    let (next, messages, wrong) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(u64::MAX));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            // The first that is wrong is worth looking at, and seeds come in order.
+            if seed >= schedules || seed > wrong.load(Ordering::Relaxed) {
+                return;
+            }
+            match std::panic::catch_unwind(|| run(seed, breaking, is_traced)) {
+                Ok(sent) => drop(messages.fetch_add(sent, Ordering::Relaxed)),
+                Err(_) => drop(wrong.fetch_min(seed, Ordering::Relaxed)),
+            }
+        }
     };
-    let moved = |version, id, to| Change { life: Life(1), version, user: user(id), to: Some(seq(to)) };
-    let subscriber = Subscriber { id: SubscriberId(1), user: user(1), reads: false };
-    room.subscribe(subscriber, false, now, &mut out);
-    room.snapshot(snapshot(60, &[(2, 90), (3, 90)]), now, &mut out);
-    out.clear();
-    room.resync(&mut out);
-    // Still from before.
-    room.change(moved(61, 2, 95), now, &mut out);
-    out.clear();
-    room.snapshot(snapshot(51, &[(2, 40), (3, 90)]), now, &mut out);
-    let counts = Output::Reset(vec![(Seq::ZERO, 0), (seq(40), 1), (seq(90), 2)]);
-    assert_eq!(out, [counts.clone(), Output::FetchSnapshot], "what was lost is no gap for ever");
-    out.clear();
-    room.snapshot(snapshot(51, &[(2, 40), (3, 90)]), now, &mut out);
-    assert_eq!(std::mem::take(&mut out), [counts]);
-    // The next change is the next one.
-    room.change(moved(52, 2, 80), now, &mut out);
-    assert_eq!(room.version(), Some((Life(1), 52)));
-    room.resync(&mut out);
-    room.snapshot(snapshot(52, &[(2, 80), (3, 90)]), now, &mut out);
-    assert!(out.contains(&Output::Reset(vec![(Seq::ZERO, 0), (seq(80), 1), (seq(90), 2)])), "{out:?}");
+    std::thread::scope(|scope| {
+        let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+        (0..workers).for_each(|_| drop(scope.spawn(work)));
+    });
+    let (messages, wrong) = (messages.into_inner(), wrong.into_inner());
+    assert_eq!(wrong, u64::MAX, "READING_SEED={wrong} runs it alone, with READING_TRACE=1 step by step");
+    println!("{schedules} schedules, {messages} messages");
+    assert!(messages > schedules, "something happens in them");
+}
+
+#[test]
+fn every_broken_rule_shows() {
+    let mut unseen = Vec::new();
+    for rule in Break::ALL {
+        let shows = |seed: &u64| std::panic::catch_unwind(|| run(*seed, Some(rule), false)).is_err();
+        match (0..SHOWN_WITHIN).find(shows) {
+            Some(seed) => println!("without {:10} seed {seed} is wrong", rule.name()),
+            None => unseen.push(rule),
+        }
+    }
+    assert!(unseen.is_empty(), "nobody sees that these are broken: {unseen:?}");
 }

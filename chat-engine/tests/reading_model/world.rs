@@ -1,351 +1,320 @@
-//! Three nodes, their tabs, and what may happen to them.
+//! Three nodes with their rooms and tabs, one log, Redis and PostgreSQL: what each does next is a matter of dice.
 
+mod calls;
+mod faults;
+mod feed;
+mod history;
+mod people;
+mod rest;
 mod schedule;
+mod store;
+mod tabs;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use chat_engine::{
-    reading::{
-        Change, Effect, Incarnation, Life,
-        state::{Buried, Checkpoint, RoomState},
-    },
-    record::{Draft, Record},
-    room::{Output, Past, Room, Subscriber, SubscriberId},
+    reading::{Change, Incarnation, Life, Positions},
+    record::Record,
+    room::{Output, Room, SubscriberId},
 };
 use shared::{RoomId, Seq, UserId};
 
+use self::{calls::Call, history::History, store::Store};
 use crate::{
-    Dice, MEMBERS,
-    tab::{Lost, Tab, UNCOUNTED, Wants},
+    Dice,
+    breaks::Break,
+    naive::{Keeper, Naive},
+    tab::{Frame, Lost, Tab, Wants},
     user,
 };
 
+pub(crate) const NODES: usize = 3;
+pub(crate) const ROOMS: usize = 3;
+pub(crate) const PEOPLE: i64 = 20;
+/// Who is a member at first; small rooms find the ends of counts.
+const MEMBERS: [i64; ROOMS] = [20, 6, 3];
+/// Who may become one.
+const CANDIDATES: [i64; ROOMS] = [20, 8, 4];
+
 /// What the authority publishes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum News {
     Begun(Life),
     Changed(Change),
 }
 
-struct Node {
-    incarnation: Incarnation,
+/// A room that is open on a node.
+struct Open {
     room: Room,
-    tabs: HashMap<SubscriberId, Tab>,
-    /// Changes that the authority has published and that have not arrived here.
-    on_the_way: VecDeque<News>,
-    /// A snapshot was asked for.
-    fetching: bool,
-    worked: usize,
+    tabs: BTreeMap<SubscriberId, Tab>,
+    fetch: Fetch,
+    /// The node hears of changes.
+    follows: bool,
+    /// The node's memory of who is reading.
+    sessions: BTreeMap<UserId, Keeper>,
 }
 
-/// Three nodes, one authority, one log.
+/// The positions that a room has asked for.
+enum Fetch {
+    None,
+    /// Since which version of which life.
+    Asked(Option<(Life, u64)>),
+    /// They are on their way.
+    Answered(Positions),
+}
+
+struct Node {
+    incarnation: Incarnation,
+    /// The number of the Redis that it knows of.
+    known: u64,
+    rooms: BTreeMap<usize, Open>,
+    calls: VecDeque<Call>,
+    /// How far somebody has read, as Redis was told lately: another one is told again.
+    said: Vec<(usize, UserId, Seq, Keeper)>,
+    /// To which Redis, and as whom.
+    under: (u64, Incarnation),
+    /// Rooms that it has listed for whoever has to bury it.
+    listed: BTreeSet<usize>,
+    /// In which Redis.
+    listed_in: u64,
+    /// Positions to be written into PostgreSQL.
+    journal: Vec<(usize, UserId, Seq, Keeper)>,
+    /// Records of the log that it has worked through.
+    worked: usize,
+    /// Changes that were published and have not arrived.
+    feed: VecDeque<(usize, News)>,
+    /// Who has left a room, which the node has not heard.
+    leavers: VecDeque<(usize, UserId)>,
+    is_frozen: bool,
+    /// No way to Redis.
+    is_cut: bool,
+    /// No way to the log.
+    is_behind: bool,
+}
+
 pub(crate) struct World {
     pub(crate) dice: Dice,
+    breaking: Option<Break>,
+    is_traced: bool,
     now: Instant,
-    authority: RoomState,
+    store: Store,
     nodes: Vec<Node>,
-    log: Vec<Arc<Record>>,
-    told: usize,
-    next_id: u64,
+    history: History,
+    naive: Vec<Naive>,
+    /// Members, as PostgreSQL has them.
+    members: Vec<BTreeSet<UserId>>,
     lost: Vec<Lost>,
-    /// What PostgreSQL has been told of positions, from which a lost authority is built anew.
-    journal: HashMap<UserId, Seq>,
-    lives: u64,
-    incarnations: u64,
-    /// Below this every message counts as read by the member, unless the authority is lost.
-    floors: HashMap<UserId, Seq>,
+    /// Numbers for tabs, incarnations and keepers.
+    numbers: u64,
+    /// Positions only move forward, for as long as a room lives and somebody is a member.
+    before: BTreeMap<(usize, UserId), Seq>,
+}
+
+fn room_id(room: usize) -> RoomId {
+    i64::try_from(room + 1).unwrap().try_into().unwrap()
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
-        let room = RoomId::try_from(1).unwrap();
-        let node = |n| Node {
-            incarnation: Incarnation(n),
-            room: Room::new(room, Seq::ZERO),
-            tabs: HashMap::new(),
-            on_the_way: VecDeque::new(),
-            fetching: false,
-            worked: 0,
-        };
-        Self {
+    pub(crate) fn new(seed: u64, breaking: Option<Break>, is_traced: bool) -> Self {
+        let people = |count| (1..=count).map(user);
+        let rows = MEMBERS.map(|count| people(count).map(|user| (user, Seq::ZERO)).collect());
+        let mut world = Self {
             dice: Dice::new(seed),
+            breaking,
+            is_traced,
             now: Instant::now(),
-            authority: RoomState::load(Life(1), (1..=MEMBERS).map(|id| (user(id), Seq::ZERO)), Seq::ZERO),
-            nodes: (1..=3).map(node).collect(),
-            log: Vec::new(),
-            told: 0,
-            next_id: 10,
+            store: Store::new(rows.into(), breaking),
+            nodes: Vec::new(),
+            history: History::default(),
+            naive: MEMBERS.map(|count| Naive::new(people(count))).into(),
+            members: MEMBERS.map(|count| people(count).collect()).into(),
             lost: Vec::new(),
-            journal: (1..=MEMBERS).map(|id| (user(id), Seq::ZERO)).collect(),
-            lives: 1,
-            incarnations: 3,
-            floors: HashMap::new(),
+            numbers: 0,
+            before: BTreeMap::new(),
+        };
+        for _ in 0..NODES {
+            let node = world.start_node();
+            world.nodes.push(node);
+        }
+        world
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn start_node(&mut self) -> Node {
+        let incarnation = Incarnation(self.number());
+        self.store.nodes.living.insert(incarnation.0);
+        Node {
+            incarnation,
+            known: self.store.generation,
+            rooms: BTreeMap::new(),
+            calls: VecDeque::new(),
+            said: Vec::new(),
+            under: (self.store.generation, incarnation),
+            listed: BTreeSet::new(),
+            listed_in: 0,
+            journal: Vec::new(),
+            worked: self.history.log.len(),
+            feed: VecDeque::new(),
+            leavers: VecDeque::new(),
+            is_frozen: false,
+            is_cut: false,
+            is_behind: false,
         }
     }
 
-    fn publish(&mut self, change: Option<Change>) {
-        for node in &mut self.nodes {
-            node.on_the_way.extend(change.map(News::Changed));
+    fn trace(&self, what: impl FnOnce() -> String) {
+        if self.is_traced {
+            println!("{}", what());
         }
     }
 
-    fn note(&mut self, member: UserId, seq: Seq) {
-        let noted = self.journal.entry(member).or_default();
-        *noted = seq.max(*noted);
+    fn later(&mut self) {
+        self.now += Duration::from_millis(1 + self.dice.below(60) as u64);
     }
 
-    /// The authority loses everything, and is built anew from what PostgreSQL knows.
-    fn lose_authority(&mut self) {
-        self.lives += 1;
-        let told = self.told.checked_sub(1).map_or(Seq::ZERO, |last| self.log[last].seq);
-        self.authority = RoomState::load(Life(self.lives), self.journal.clone(), told);
-        self.floors.clear();
-        for node in &mut self.nodes {
-            node.on_the_way.push_back(News::Begun(Life(self.lives)));
-        }
-    }
-
-    /// Whoever was taken for dead and is not goes on as somebody new.
-    fn begin_again(&mut self, n: usize) {
-        self.incarnations += 1;
-        self.nodes[n].incarnation = Incarnation(self.incarnations);
+    /// Gives a room of a node an input, carries out what comes of it, and forgets the room when nobody needs it.
+    fn with_room(&mut self, n: usize, r: usize, input: impl FnOnce(&mut Room, Instant, &mut Vec<Output>)) {
+        let Some(open) = self.nodes[n].rooms.get_mut(&r) else { return };
         let mut out = Vec::new();
-        self.nodes[n].room.reassert(&mut out);
-        self.carry_out(n, out);
-    }
-
-    /// A node is stopped for so long that another takes its members over. It does not know that when it goes on.
-    fn freeze(&mut self, n: usize) {
-        let incarnation = self.nodes[n].incarnation;
-        for change in self.authority.bury(incarnation) {
-            self.publish(Some(change));
+        input(&mut open.room, self.now, &mut out);
+        // In no order of its own: here in the same at every run.
+        let both_enter =
+            |one: &Output, next: &Output| matches!((one, next), (Output::Enter(_), Output::Enter(_)));
+        for entering in out.chunk_by_mut(both_enter) {
+            entering.sort_by_key(|output| if let Output::Enter(user) = output { Some(*user) } else { None });
         }
-    }
-
-    /// All that node `n` knows to be taken.
-    fn checkpoint(&mut self, n: usize) {
-        let checkpoint = Checkpoint { all: self.nodes[n].room.head(), own: Vec::new() };
-        if self.authority.checkpoint(self.nodes[n].incarnation, Some(checkpoint)).is_err() {
-            self.begin_again(n);
+        if self.breaking == Some(Break::Flush) {
+            // As if it were sent some time later.
+            out.sort_by_key(|output| matches!(output, Output::Read(_)));
         }
-    }
-
-    fn hear(&mut self, n: usize, news: News, out: &mut Vec<Output>) {
-        let room = &mut self.nodes[n].room;
-        match news {
-            News::Begun(life) => room.latest(life, 1, out),
-            News::Changed(change) => room.change(change, self.now, out),
-        }
-    }
-
-    /// Carries out what node `n`'s room asks for.
-    fn carry_out(&mut self, n: usize, out: Vec<Output>) {
         for output in out {
-            let incarnation = self.nodes[n].incarnation;
-            let tabs = &mut self.nodes[n].tabs;
-            let everybody = tabs.values_mut().filter(|tab| tab.live);
-            match output {
-                Output::Record((record, unread)) => everybody.for_each(|tab| tab.show(&record, unread)),
-                Output::Read(changes) => everybody.for_each(|tab| tab.read(&changes)),
-                Output::Reset(steps) => everybody.for_each(|tab| tab.reset(&steps)),
-                Output::History(to, records) => {
-                    let tab = tabs.get_mut(&to).unwrap();
-                    let count = |unread: Option<u32>| unread.map_or(UNCOUNTED, i64::from);
-                    tab.shown.extend(records.iter().map(|(r, unread)| (r.seq, count(*unread))));
-                }
-                Output::Past(records) => {
-                    for ((record, unread), to) in records {
-                        for id in to {
-                            tabs.get_mut(&id).unwrap().show(&record, unread);
-                        }
-                    }
-                }
-                Output::ResetOf(to, steps) => {
-                    for id in to {
-                        tabs.get_mut(&id).unwrap().reset(&steps);
-                    }
-                }
-                Output::Recovered(id, recovered) => tabs.get_mut(&id).unwrap().recovered = recovered,
-                Output::Added(id) => tabs.get_mut(&id).unwrap().live = true,
-                Output::FetchSnapshot => self.nodes[n].fetching = true,
-                Output::Enter(member) => match self.authority.enter(member, incarnation) {
-                    Ok(change) => self.publish(change),
-                    Err(Buried) => self.begin_again(n),
-                },
-                Output::Leave { user, taken } => {
-                    self.note(user, taken);
-                    // The driver may repeat a call: the second changes nothing.
-                    for _ in 0..=self.dice.below(2) {
-                        let change = self.authority.leave(user, incarnation, taken);
-                        self.publish(change);
-                    }
-                }
-            }
+            self.carry_out(n, r, output);
+        }
+        let is_idle = self.nodes[n].rooms.get(&r).is_some_and(|open| open.room.is_idle());
+        if is_idle {
+            self.nodes[n].rooms.remove(&r);
+            self.nodes[n].calls.push_back(Call::Close { room: r });
         }
     }
 
-    fn subscribe(&mut self, n: usize) {
-        let wants = match self.dice.below(9) {
-            0 => Wants::Nothing,
-            history => Wants::History(history),
+    fn with_every_room(&mut self, n: usize, input: impl Fn(&mut Room, &mut Vec<Output>)) {
+        let rooms: Vec<_> = self.nodes[n].rooms.keys().copied().collect();
+        for r in rooms {
+            self.with_room(n, r, |room, _, out| input(room, out));
+        }
+    }
+
+    fn carry_out(&mut self, n: usize, r: usize, output: Output) {
+        self.trace(|| format!("    node {n}, room {r}: {}", brief(&output)));
+        let known = self.nodes[n].known;
+        let Some(open) = self.nodes[n].rooms.get_mut(&r) else { return };
+        let everybody = |open: &mut Open, frame: &Frame| {
+            open.tabs.values_mut().filter(|tab| tab.live).for_each(|tab| tab.frames.push_back(frame.clone()));
         };
-        let tab =
-            Tab { member: self.dice.member(), live: false, shown: BTreeMap::new(), wants, recovered: false };
-        self.arrive(n, tab);
-    }
-
-    /// A tab that lost its connection comes back, perhaps to another node.
-    fn resume(&mut self, n: usize) {
-        if self.lost.is_empty() {
-            return;
-        }
-        let at = self.dice.below(self.lost.len());
-        let Lost { member, shown, last } = self.lost.swap_remove(at);
-        self.arrive(n, Tab { member, live: false, shown, wants: Wants::After(last), recovered: false });
-    }
-
-    fn arrive(&mut self, n: usize, tab: Tab) {
-        let id = SubscriberId(self.next_id);
-        self.next_id += 1;
-        let subscriber = Subscriber { id, user: tab.member, reads: true };
-        let wants_past = tab.wants != Wants::Nothing;
-        self.nodes[n].tabs.insert(id, tab);
-        let mut out = Vec::new();
-        self.nodes[n].room.subscribe(subscriber, wants_past, self.now, &mut out);
-        self.carry_out(n, out);
-        if self.dice.below(2) == 0 {
-            self.let_in(n);
-        }
-    }
-
-    /// What those who arrive at node `n` wait for has come.
-    fn let_in(&mut self, n: usize) {
-        if !self.nodes[n].room.is_ready() {
-            return;
-        }
-        let worked = self.log[..self.nodes[n].worked].to_vec();
-        let head = worked.last().map_or(Seq::ZERO, |record| record.seq);
-        let past = |tab: &Tab| match tab.wants {
-            Wants::Nothing => None,
-            Wants::History(count) => {
-                Some(Past::History(worked[worked.len().saturating_sub(count)..].to_vec()))
-            }
-            Wants::After(after) => (after <= head).then(|| {
-                let missed = worked.iter().filter(|record| record.seq > after);
-                Past::Missed(missed.cloned().collect())
+        // Where a rule is broken, older messages are counted by who happens to know better.
+        let elsewhere =
+            (self.breaking == Some(Break::Order)).then(|| self.store.snapshot(r, known).ok()).flatten();
+        let recount = |record: &Record, unread: Option<u32>| match &elsewhere {
+            Some(snapshot) => unread.map(|_| {
+                let before = snapshot.positions.iter().filter(|(_, at)| *at < record.seq).count();
+                u32::try_from(before).unwrap()
             }),
+            None => unread,
         };
-        let arriving: BTreeMap<_, _> = self.nodes[n].tabs.iter().filter(|(_, tab)| !tab.live).collect();
-        let pasts = arriving.into_iter().filter_map(|(id, tab)| Some((*id, past(tab)?))).collect();
-        let mut out = Vec::new();
-        self.nodes[n].room.arrive(pasts, &mut out);
-        self.carry_out(n, out);
-    }
-
-    fn ask_history(&mut self, n: usize) {
-        let live: BTreeSet<_> =
-            self.nodes[n].tabs.iter().filter(|(_, t)| t.live).map(|(id, _)| *id).collect();
-        let Some(id) = live.into_iter().next() else { return };
-        let (count, mut out) = (1 + self.dice.below(12), Vec::new());
-        let records = self.records(n, count);
-        self.nodes[n].room.history(id, &records, &mut out);
-        self.carry_out(n, out);
-    }
-
-    /// The last `count` records that node `n` has worked through.
-    fn records(&self, n: usize, count: usize) -> Vec<Arc<Record>> {
-        let worked = self.nodes[n].worked;
-        self.log[worked.saturating_sub(count)..worked].to_vec()
-    }
-
-    fn unsubscribe(&mut self, n: usize) {
-        let ids: BTreeSet<_> = self.nodes[n].tabs.keys().copied().collect();
-        let Some(id) = ids.into_iter().nth(self.dice.below(self.nodes[n].tabs.len().max(1))) else { return };
-        let last = self.nodes[n].room.head();
-        if let Some(Tab { member, live: true, shown, .. }) = self.nodes[n].tabs.remove(&id) {
-            self.lost.push(Lost { member, shown, last });
+        match output {
+            Output::Record((record, unread)) => {
+                everybody(open, &Frame::Record { record, unread, is_marked: true });
+            }
+            Output::Read(mut ranges) => {
+                if self.breaking == Some(Break::Bound) {
+                    for range in &mut ranges {
+                        range.to = Seq::from_raw(i64::MAX >> 12).unwrap();
+                    }
+                }
+                everybody(open, &Frame::Read(ranges));
+            }
+            Output::Reset(steps) => everybody(open, &Frame::Reset(steps)),
+            Output::ResetOf(to, steps) => {
+                for id in to {
+                    open.tabs.get_mut(&id).unwrap().frames.push_back(Frame::Reset(steps.clone()));
+                }
+            }
+            Output::History(to, records) => {
+                let tab = open.tabs.get_mut(&to).unwrap();
+                for (record, unread) in records {
+                    let unread = recount(&record, unread);
+                    tab.frames.push_back(Frame::Record { record, unread, is_marked: false });
+                }
+            }
+            Output::Past(records) => {
+                for ((record, unread), to) in records {
+                    let unread = recount(&record, unread);
+                    for id in to {
+                        let frame = Frame::Record { record: record.clone(), unread, is_marked: true };
+                        open.tabs.get_mut(&id).unwrap().frames.push_back(frame);
+                    }
+                }
+            }
+            Output::Recovered(id, recovered) => {
+                open.tabs.get_mut(&id).unwrap().frames.push_back(Frame::Recovered(recovered));
+            }
+            Output::Added(id) => self.added(n, r, id),
+            Output::FetchSnapshot => open.fetch = Fetch::Asked(open.room.version()),
+            Output::Enter(user) => self.nodes[n].calls.push_back(Call::Enter { room: r, user }),
+            Output::Leave { user, taken } => {
+                let held = open.sessions.remove(&user).expect("they were reading");
+                self.journal(n, r, user, taken, held);
+                self.nodes[n].calls.push_back(Call::Leave { room: r, user, taken, held });
+            }
         }
-        let mut out = Vec::new();
-        self.nodes[n].room.unsubscribe(id, None, &mut out);
-        self.carry_out(n, out);
-        // A node forgets a room that nobody follows, and with it the changes on their way.
-        if self.nodes[n].room.is_idle() {
-            self.forget(n);
+    }
+
+    /// What has reached a tab by now is read, if its subscription implies that.
+    fn added(&mut self, n: usize, r: usize, id: SubscriberId) {
+        let held = Keeper::Held(self.number());
+        let open = self.nodes[n].rooms.get_mut(&r).unwrap();
+        let tab = open.tabs.get_mut(&id).unwrap();
+        tab.live = true;
+        if tab.reads() {
+            let held = *open.sessions.entry(tab.member).or_insert(held);
+            let reached = tab.reached().unwrap_or(open.room.head());
+            self.naive[r].read(tab.member, reached, held);
         }
     }
+}
 
-    fn forget(&mut self, n: usize) {
-        let head = self.nodes[n].room.head();
-        let node = &mut self.nodes[n];
-        node.room = Room::new(node.room.id(), head);
-        node.on_the_way.clear();
-        node.fetching = false;
-    }
-
-    /// A node dies; another takes its members over, at the last checkpoint.
-    fn die(&mut self, n: usize) {
-        self.freeze(n);
-        self.nodes[n].tabs.clear();
-        self.incarnations += 1;
-        self.nodes[n].incarnation = Incarnation(self.incarnations);
-        self.forget(n);
-    }
-
-    fn send(&mut self) {
-        let sender = self.dice.member();
-        // Not dense, as in a partition that other rooms share.
-        let seq = Seq::from_raw(self.log.last().map_or(0, |r| r.seq.get()) + 1 + self.dice.below(3) as i64)
-            .unwrap();
-        let draft = Draft::message(RoomId::try_from(1).unwrap(), sender, None, None, "x");
-        self.log.push(Arc::new(Record { seq, draft }));
-    }
-
-    fn tell_next(&mut self) {
-        let Some(record) = self.log.get(self.told).cloned() else { return };
-        let change = self.authority.tell(record.seq, record.draft.user, Effect::Sent);
-        // At least once, and in order: the last one may be told again.
-        assert_eq!(self.authority.tell(record.seq, record.draft.user, Effect::Sent), None);
-        self.told += 1;
-        self.note(record.draft.user, record.seq);
-        self.publish(change);
-    }
-
-    fn work_next(&mut self, n: usize) {
-        let Some(record) = self.log.get(self.nodes[n].worked).cloned() else { return };
-        self.nodes[n].worked += 1;
-        let mut out = Vec::new();
-        self.nodes[n].room.record(&record, self.now, &mut out);
-        self.carry_out(n, out);
-    }
-
-    fn change_next(&mut self, n: usize) {
-        let Some(news) = self.nodes[n].on_the_way.pop_front() else { return };
-        // Some are lost, some come twice: a node finds out and asks for a snapshot.
-        let times = if self.dice.below(200) == 0 { 0 } else { 1 + usize::from(self.dice.below(20) == 0) };
-        let mut out = Vec::new();
-        for _ in 0..times {
-            self.hear(n, news, &mut out);
+/// An output, without bodies.
+fn brief(output: &Output) -> String {
+    let counted = |(record, unread): &(Arc<Record>, Option<u32>)| format!("{}={unread:?}", record.seq);
+    match output {
+        Output::Record(record) => format!("Record({:?}, {})", record.0.draft.kind, counted(record)),
+        Output::History(to, records) => {
+            format!("History({}, {})", to.0, records.iter().map(counted).collect::<Vec<_>>().join(" "))
         }
-        self.carry_out(n, out);
-    }
-
-    fn answer_snapshot(&mut self, n: usize) {
-        if !std::mem::take(&mut self.nodes[n].fetching) {
-            return;
+        Output::Past(records) => {
+            let records =
+                records.iter().map(|(record, to)| format!("{} to {:?}", counted(record), plain(to)));
+            format!("Past({})", records.collect::<Vec<_>>().join(", "))
         }
-        let (snapshot, mut out) = (self.authority.snapshot(), Vec::new());
-        self.nodes[n].room.snapshot(snapshot, self.now, &mut out);
-        self.carry_out(n, out);
+        other => format!("{other:?}"),
     }
+}
 
-    fn flush(&mut self, n: usize) {
-        self.now += Duration::from_millis(200);
-        let mut out = Vec::new();
-        self.nodes[n].room.flush_due(self.now, &mut out);
-        self.carry_out(n, out);
+fn plain(ids: &[SubscriberId]) -> Vec<u64> {
+    ids.iter().map(|id| id.0).collect()
+}
+
+impl Wants {
+    /// Whether it waits for what came before.
+    fn a_past(self) -> bool {
+        self != Self::Nothing
     }
 }

@@ -1,128 +1,103 @@
-//! What happens next, and what has to be so, on the way and at rest.
+//! What happens next.
 
-use std::collections::BTreeSet;
+use chat_engine::room::Room;
 
-use shared::Seq;
-
-use super::World;
-use crate::{MEMBERS, tab::Wants, user};
+use super::{Fetch, NODES, Open, ROOMS, World, calls::Way};
 
 impl World {
-    pub(crate) fn step(&mut self) {
-        let n = self.dice.below(3);
-        match self.dice.below(100) {
-            0..9 => self.subscribe(n),
-            9..14 => self.resume(n),
-            14..18 => self.let_in(n),
-            18..32 => self.unsubscribe(n),
-            32..46 => self.send(),
-            46..48 => self.die(n),
-            48 => self.freeze(n),
-            49 => self.checkpoint(n),
-            50 if self.dice.below(3) == 0 => self.lose_authority(),
-            50..52 => {
-                let (member, at) = (self.dice.member(), self.dice.below(self.log.len() + 1));
-                let seq = self.log.get(at).map_or(Seq::ZERO, |record| record.seq);
-                self.note(member, seq);
-                let change = self.authority.advance(member, seq);
-                self.publish(change);
+    /// A few hundred steps, quiet now and then.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..=self.dice.below(3) {
+            for _ in 0..40 + self.dice.below(260) {
+                self.step();
             }
-            52..58 => self.tell_next(),
-            58..72 => self.work_next(n),
-            72..84 => self.change_next(n),
-            84..92 => self.answer_snapshot(n),
-            92..96 => self.ask_history(n),
-            _ => self.flush(n),
-        }
-        self.check_on_the_way();
-    }
-
-    fn check_on_the_way(&mut self) {
-        for tab in self.nodes.iter().flat_map(|node| node.tabs.values()) {
-            let out_of_range = tab.shown.values().any(|count| !(0..=MEMBERS).contains(count));
-            assert!(!out_of_range, "a count out of range: {:?}", tab.shown);
-        }
-        for (member, position) in self.authority.snapshot().positions {
-            let floor = self.floors.entry(member).or_default();
-            assert!(position >= *floor, "{member:?} went back from {floor} to {position}");
-            *floor = position;
+            self.settle();
+            self.check_at_rest();
         }
     }
 
-    /// Lets everything arrive. A lost change shows at the next one's version, or when the version is checked.
-    pub(crate) fn settle(&mut self) {
-        // Whoever is let in enters, which is one more change for the nodes before.
-        while self.nodes.iter().any(|node| node.fetching) {
-            (0..3).for_each(|n| self.answer_snapshot(n));
-        }
-        for n in 0..3 {
-            while self.nodes[n].worked < self.log.len() {
-                self.work_next(n);
-            }
-            self.let_in(n);
-        }
-        while self.told < self.log.len() {
-            self.tell_next();
-        }
-        for n in 0..3 {
-            while self.nodes[n].worked < self.log.len() {
-                self.work_next(n);
-            }
-        }
-        self.arrive_everywhere();
-    }
-
-    /// Changes bring about others: somebody who was forgotten is asserted again.
-    fn arrive_everywhere(&mut self) {
-        loop {
-            for n in 0..3 {
-                // Every second each node asks whether it has its lease.
-                self.checkpoint(n);
-                while let Some(news) = self.nodes[n].on_the_way.pop_front() {
-                    let mut out = Vec::new();
-                    self.hear(n, news, &mut out);
-                    self.carry_out(n, out);
+    fn step(&mut self) {
+        self.later();
+        match self.dice.below(1000) {
+            0..60 => self.send(),
+            60..70 => self.change_message(),
+            70..80 => self.change_membership(),
+            80..82 => self.withdraw(),
+            82..100 => self.relay(),
+            100..130 => self.store_next(),
+            130..160 => self.tell_next(),
+            160..195 => self.unsubscribe(),
+            195..210 => self.acknowledge(),
+            210..220 => self.ask_history(),
+            220..320 => {
+                if let Some(place) = self.some_tab(true, |tab| !tab.frames.is_empty()) {
+                    let count = 1 + self.dice.below(6);
+                    self.deliver(place, count);
                 }
-                self.answer_snapshot(n);
-                // A silent room whose version is behind has missed its last change.
-                let snapshot = self.authority.snapshot();
-                if self.nodes[n]
-                    .room
-                    .version()
-                    .is_some_and(|version| version != (snapshot.life, snapshot.version))
-                {
-                    let mut out = Vec::new();
-                    self.nodes[n].room.resync(&mut out);
-                    self.carry_out(n, out);
-                }
-                self.flush(n);
             }
-            let is_quiet = |node: &super::Node| node.on_the_way.is_empty() && !node.fetching;
-            if self.nodes.iter().all(is_quiet) {
-                return;
+            320..322 => self.flush(),
+            322..324 => self.fail_over(),
+            324..334 => self.replicate(),
+            334..350 => self.expire_some(),
+            dice => {
+                let n = self.dice.below(NODES);
+                self.step_of_node(n, dice);
             }
         }
     }
 
-    pub(crate) fn check_at_rest(&self) {
-        let positions = self.authority.snapshot().positions;
-        let tabs = self.nodes.iter().flat_map(|node| node.tabs.values());
-        let readers: BTreeSet<_> = tabs.map(|tab| tab.member).collect();
-        let standing: BTreeSet<_> = positions.iter().map(|(member, _)| *member).collect();
-        let away: BTreeSet<_> = (1..=MEMBERS).map(user).filter(|member| !readers.contains(member)).collect();
-        assert_eq!(standing, away, "who has a position, and who is not reading");
-        for (n, node) in self.nodes.iter().enumerate() {
-            for tab in node.tabs.values() {
-                assert!(tab.live, "somebody is not let in");
-                let resumed = matches!(tab.wants, Wants::After(_));
-                assert!(!resumed || tab.recovered, "a resume that is not told to be one");
-                let first = tab.shown.keys().next();
-                let since = first.map(|first| self.log.iter().filter(|record| record.seq >= *first).count());
-                assert!(!resumed || since.is_none_or(|since| since == tab.shown.len()), "a gap");
-                for (seq, shown) in &tab.shown {
-                    let unread = positions.iter().filter(|(_, position)| position < seq).count() as i64;
-                    assert_eq!(*shown, unread, "node {n}, {:?}, seq {seq}", tab.member);
-                }
+    fn step_of_node(&mut self, n: usize, dice: usize) {
+        if self.nodes[n].is_frozen {
+            if dice < 400 {
+                self.trace(|| format!("node {n} goes on"));
+                self.nodes[n].is_frozen = false;
+            }
+            return;
+        }
+        let waits =
+            |open: &Open| !matches!(open.fetch, Fetch::None) || open.tabs.values().any(|tab| !tab.live);
+        let waiting = self.nodes[n].rooms.iter().filter(|(_, open)| waits(open)).map(|(r, _)| *r);
+        let waiting: Vec<_> = waiting.collect();
+        let r =
+            if waiting.is_empty() { self.dice.below(ROOMS) } else { waiting[self.dice.below(waiting.len())] };
+        match dice {
+            350..354 => self.kill(n),
+            354..358 => self.freeze(n),
+            358..362 => self.cut(n),
+            362..378 => self.mend(n),
+            378..382 => self.nodes[n].is_behind = true,
+            382..398 => self.nodes[n].is_behind = false,
+            398..448 => self.subscribe(n),
+            448..470 => self.resume(n),
+            470..500 => self.let_in(n, r),
+            500..510 => self.expel_next(n),
+            510..620 if !self.nodes[n].is_behind => self.work_next(n),
+            620..640 => self.with_room(n, r, Room::flush_due),
+            640..680 => self.answer(n, r),
+            680..710 => {
+                let r = self.dice.below(ROOMS);
+                self.checkpoint(n, r);
+            }
+            710..720 => self.write_journal(n),
+            720.. if !self.nodes[n].is_cut => self.step_with_redis(n, r, dice),
+            _ => {}
+        }
+    }
+
+    fn step_with_redis(&mut self, n: usize, r: usize, dice: usize) {
+        match dice {
+            720..800 => self.hear_next(n),
+            800..840 => self.fetch(n, r),
+            840..850 => self.renew(n),
+            850..880 => self.bury_next(n),
+            880..885 => self.learn(n),
+            _ => {
+                let count = 1 + self.dice.below(4);
+                let way = match self.dice.below(8) {
+                    0 => Way::Broken(self.dice.below(5)),
+                    _ => Way::Good,
+                };
+                self.make_calls(n, count, way);
             }
         }
     }

@@ -1,0 +1,54 @@
+//! The rules that make counts right, each of which can be left out, to see that the model notices. It is the world around
+//! the product's code that breaks them, as code without the rule would: the product has no such switches.
+
+/// A rule that is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// A pending change is sent before anybody is added or answered from history.
+    Flush,
+    /// A change speaks only of messages framed before it.
+    Bound,
+    /// What is answered from history is counted in the room's one order.
+    Order,
+    /// Nobody falls below where they came from.
+    Floor,
+    /// An advance counts for who is reading, too.
+    Advance,
+    /// A change is applied at its version, and once.
+    Version,
+    /// A call that is made twice changes nothing the second time.
+    Repeat,
+    /// What a node says that was taken for dead is not heard.
+    Stale,
+    /// A new life of a room is told who is reading there.
+    Reassert,
+    /// A checkpoint has only what has reached everybody.
+    Checkpoint,
+}
+
+impl Break {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Flush,
+        Self::Bound,
+        Self::Order,
+        Self::Floor,
+        Self::Advance,
+        Self::Version,
+        Self::Repeat,
+        Self::Stale,
+        Self::Reassert,
+        Self::Checkpoint,
+    ];
+
+    pub(crate) fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
+        let known = Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|rule| rule.name() == name)
+            .unwrap_or_else(|| panic!("{name}: one of {known}"))
+    }
+}
