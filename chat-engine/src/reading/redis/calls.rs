@@ -73,6 +73,8 @@ struct Caller {
     shards: Shards,
     /// Rooms that a take-over would find.
     registered: HashSet<RoomId>,
+    /// In the Redis of this count.
+    registered_in: u64,
     attempts: Attempts,
     /// How far somebody has read, and when that was said.
     said: VecDeque<(Instant, RoomId, UserId, Seq)>,
@@ -114,7 +116,7 @@ pub(super) fn start(
     let (sender, calls) = mpsc::unbounded_channel();
     let under = (rooms.generation.known(), *node.borrow());
     let (registered, attempts, said) = (HashSet::new(), Attempts::new(), VecDeque::new());
-    let caller = Caller { rooms, node, shards, registered, attempts, said, under };
+    let caller = Caller { rooms, node, shards, registered, registered_in: 0, attempts, said, under };
     (sender, tokio::spawn(caller.run(calls)))
 }
 
@@ -217,6 +219,12 @@ impl Caller {
 
     /// Lists the rooms that get their first reader, before they do. Whether this node may.
     async fn register(&mut self, batch: &[Call]) -> Result<bool, RedisError> {
+        let generation = self.rooms.generation.known();
+        if std::mem::replace(&mut self.registered_in, generation) != generation {
+            // A Redis that took over may lack the last of the list, and this node is not to be buried in fewer rooms than
+            // where it reads.
+            self.registered.clear();
+        }
         let new: HashSet<_> = batch
             .iter()
             .filter_map(|call| match call {
