@@ -18,10 +18,12 @@ pub(crate) fn learn(engine: &Engine, event: &MeetupEvent) {
     match *event {
         MeetupEvent::MemberJoined { meetup, user, version } => {
             engine.memberships.apply(meetup.into(), user, true, version);
+            engine.inboxes.joined(meetup.into(), user, version);
         }
         MeetupEvent::MemberLeft { meetup, user, version, reason } => {
             let room = meetup.into();
             engine.memberships.apply(room, user, false, version);
+            engine.inboxes.left(room, user, version, because(reason));
             // They may have joined again since: then this event is old and nobody is expelled.
             if !engine.memberships.is_known(room, user) {
                 expel(engine, room, Some(user), because(reason));
@@ -30,6 +32,7 @@ pub(crate) fn learn(engine: &Engine, event: &MeetupEvent) {
         MeetupEvent::MeetupDeleted { meetup } => {
             let room = meetup.into();
             engine.memberships.close(room);
+            engine.inboxes.closed(room);
             expel(engine, room, None, CloseReason::RoomClosed);
         }
         MeetupEvent::UserWithdrawn { user } => {

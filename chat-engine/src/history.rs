@@ -4,6 +4,7 @@ mod changes;
 pub mod consumer;
 mod copy;
 pub mod journal;
+mod latest;
 pub(crate) mod memberships;
 pub(crate) mod metrics;
 mod pages;
@@ -11,6 +12,7 @@ mod positions;
 pub(crate) mod progress;
 mod write;
 
+pub use latest::{Latest, Recent, latest};
 pub use pages::{Found, Page, Span, explain, find, page};
 use sqlx::PgPool;
 pub use write::{Stretch, is_written, write, write_many};

@@ -10,6 +10,7 @@ pub mod connection;
 mod engine;
 mod events;
 pub mod history;
+mod inboxes;
 pub mod log;
 pub mod membership;
 pub mod reading;

@@ -45,12 +45,30 @@ impl Reading {
         }
     }
 
-    /// No subscriber is left here: the room's changes are not needed any more.
+    /// Where some members stand, room by room: all of it is asked together, and `tell` called once for each room. From
+    /// here on the changes of rooms that are to be followed reach their shards, until [`forget`](Self::forget).
+    pub async fn positions(&self, questions: Vec<Question>, tell: impl Fn(RoomId, Option<MemberPositions>)) {
+        match self {
+            Self::Memory(memory) => memory.positions(questions, tell).await,
+            Self::Redis(redis) => redis.positions(questions, tell).await,
+        }
+    }
+
+    /// The room's changes are not needed any more.
     pub fn forget(&self, room: RoomId) {
         match self {
             // Handing a change to a shard that has no such room costs less than keeping a list.
             Self::Memory(_) => {}
             Self::Redis(redis) => redis.forget(room),
+        }
+    }
+
+    /// Nobody reads the room here any more.
+    pub fn close(&self, room: RoomId) {
+        match self {
+            // Nobody takes over a process' readers but the process that follows it.
+            Self::Memory(_) => {}
+            Self::Redis(redis) => redis.close(room),
         }
     }
 
@@ -139,6 +157,28 @@ pub enum Positions {
     Since(Vec<Change>),
     /// The positions themselves.
     Whole(Snapshot),
+}
+
+/// Where some members of a room stand at one version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberPositions {
+    /// In which life.
+    pub life: Life,
+    /// The version of the last change in it.
+    pub version: u64,
+    /// Each of them; `None` for who is reading now, and for who is no member.
+    pub positions: Vec<(UserId, Option<Seq>)>,
+}
+
+/// What is asked of one room.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Which.
+    pub room: RoomId,
+    /// Who.
+    pub users: Vec<UserId>,
+    /// Whether the room's changes are to follow.
+    pub follow: bool,
 }
 
 /// What a record means for positions. The log's consumer tells it, in order and at least once.

@@ -29,6 +29,7 @@ use crate::{
     connection::{Rate, Registry, Timers, door::Door, flusher::Flushers},
     engine::{Counters, Engine},
     history::journal::Journal,
+    inboxes::Inboxes,
     log::{AppendError, Log},
     membership::Memberships,
     record::Draft,
@@ -168,6 +169,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     let (shards, receivers) = Shards::new(cores, timing.clone());
     let (journal, journal_task) = Journal::start(database.clone());
     let memberships = Memberships::new(database.clone());
+    let inboxes = Inboxes::new(database.clone(), shards.clone());
     let (stop, stopping) = watch::channel(false);
     let local_topics = topics::Local::new(setup.tuning.compress_from);
     let Setup { session, send_rate, max_connections_per_user, door, tuning } = setup;
@@ -186,6 +188,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
             memberships,
             registry: Registry::default(),
             shards: shards.clone(),
+            inboxes,
             topics: Topics::new(local_topics.clone(), remote_topics),
             log,
             counters: Counters::default(),

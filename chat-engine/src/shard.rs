@@ -5,6 +5,7 @@
 //! cannot lock up. Other inputs do not queue without bound either: a connection sends its next one only after
 //! the last was taken.
 
+mod inboxes;
 mod outlet;
 mod page;
 mod reader;
@@ -19,6 +20,7 @@ use std::{
     time::Instant,
 };
 
+pub use inboxes::{FirstRound, InboxInput, InboxOutlet, ROOMS};
 pub use outlet::{Answer, Feed, RoomOutlet};
 pub use page::{MessagePage, Place};
 pub use reader::Unavailable;
@@ -165,6 +167,8 @@ pub enum Input {
     Resync,
     /// The authority has forgotten who reads on this node: every room says it again.
     Reassert,
+    /// Of lists of rooms.
+    Inbox(InboxInput),
     /// The answer to a shard's own question.
     Answer(worker::Fetched),
     /// End, once everything before this is done.
@@ -225,16 +229,40 @@ impl Shards {
     }
 
     fn of(&self, room: RoomId) -> &Handle {
+        &self.0.handles[self.number(room)]
+    }
+
+    fn number(&self, room: RoomId) -> usize {
         // One for each core: far fewer than a u16 counts.
         let shards = u16::try_from(self.0.handles.len()).unwrap_or(u16::MAX);
-        let shard = partition_of(room, shards);
-        &self.0.handles[usize::from(shard)]
+        partition_of(room, shards).into()
     }
 
     /// Hands an input to the shard of its room.
     pub fn send(&self, room: RoomId, input: Input) {
         // A shard ends only when the node stops; what comes after that has nobody to tell.
         let _ = self.of(room).inputs.send(input);
+    }
+
+    /// A list of rooms begins: these rooms.
+    pub fn begin_inbox(&self, outlet: &Arc<InboxOutlet>, rooms: &[RoomId], round: &Arc<FirstRound>) {
+        let mut by_shard = vec![Vec::new(); self.0.handles.len()];
+        for room in rooms {
+            by_shard[self.number(*room)].push(*room);
+        }
+        for (handle, rooms) in self.0.handles.iter().zip(by_shard) {
+            if !rooms.is_empty() {
+                let (outlet, round) = (outlet.clone(), round.clone());
+                let _ = handle.inputs.send(Input::Inbox(InboxInput::Begin { outlet, rooms, round }));
+            }
+        }
+    }
+
+    /// A list of rooms is over.
+    pub fn end_inbox(&self, id: SubscriberId) {
+        for handle in &self.0.handles {
+            let _ = handle.inputs.send(Input::Inbox(InboxInput::End(id)));
+        }
     }
 
     /// What the authority has of a room by now: changes up to there are in this node's copy, or have been missed.

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, slice};
 
 use chat_engine::reading::{
-    Change, Effect, Incarnation, Life,
+    Change, Effect, Incarnation, Life, MemberPositions,
     state::{Buried, Checkpoint, RoomState},
 };
 use fred::{
@@ -74,6 +74,19 @@ impl Room {
         (Life(words[0].parse().unwrap()), words[1].parse().unwrap(), positions.collect())
     }
 
+    /// The same of some.
+    async fn positions(&self, users: &[UserId]) -> MemberPositions {
+        let Value::Array(answer) = self.call("moyiza_positions", &words(users)).await else {
+            panic!("the room is warm")
+        };
+        let words: Vec<String> = answer.iter().map(|value| value.as_str().unwrap().to_string()).collect();
+        assert_eq!(words.len(), 2 + users.len());
+        let position =
+            |(user, word): (&UserId, &String)| (*user, (word != "-").then(|| word.parse().unwrap()));
+        let (life, version) = (Life(words[0].parse().unwrap()), words[1].parse().unwrap());
+        MemberPositions { life, version, positions: users.iter().zip(&words[2..]).map(position).collect() }
+    }
+
     /// Every change after `version`, if they are known.
     async fn changes(&self, life: Life, version: u64) -> Option<Vec<Change>> {
         match self.call("moyiza_changes", &[life.0.to_string(), version.to_string()]).await {
@@ -110,6 +123,10 @@ fn parse(line: &str) -> Change {
         user: words[2].parse().unwrap(),
         to,
     }
+}
+
+fn words(users: &[UserId]) -> Vec<String> {
+    users.iter().map(ToString::to_string).collect()
 }
 
 fn user(id: i64) -> UserId {
@@ -199,6 +216,8 @@ async fn compare(room: &Room, seed: u64) {
         let snapshot = model.snapshot();
         let expected = (snapshot.life, snapshot.version, snapshot.positions.clone().into_iter().collect());
         assert_eq!(room.snapshot().await, expected, "{at}");
+        let some = [who, user(dice.i64(1..=6))];
+        assert_eq!(room.positions(&some).await, model.positions(&some), "{at}");
         // What was missed since some earlier step brings a copy up to date.
         if dice.u8(0..8) == 0 {
             let (version, copy) = std::mem::replace(&mut known, (snapshot.version, snapshot));
@@ -294,6 +313,18 @@ async fn what_a_sender_said_counts_however_far_the_room_was_loaded() {
 async fn hash_keys(client: &Client, key: &str) -> Vec<String> {
     let command = CustomCommand::new_static("HKEYS", ClusterHash::FirstKey, false);
     client.custom(command, vec![key.to_owned()]).await.unwrap()
+}
+
+#[tokio::test]
+async fn as_many_are_asked_about_as_a_room_has() {
+    let room = Room { client: connect().await, tag: testing::unique("many") };
+    assert_eq!(room.refusal(GENERATION, "moyiza_positions", &["1".into()]).await, "COLD");
+    let stored: Vec<_> = (1..=5_000).filter(|id| id % 3 > 0).map(|id| (user(id), seq(id))).collect();
+    room.load(Life(7), seq(0), &stored).await;
+    let everybody: Vec<_> = (1..=5_000).map(user).collect();
+    let model = RoomState::load(Life(7), stored, seq(0));
+    assert_eq!(room.positions(&everybody).await, model.positions(&everybody));
+    room.forget().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react';
 import { LogInPage } from './account/log-in-page.tsx';
 import { SignUpPage } from './account/sign-up-page.tsx';
-import { ApiProvider, useApi, useMe } from './api/api.tsx';
+import { ApiProvider, useApi, useInbox, useMe } from './api/api.tsx';
 import { ChatPage } from './chat-room/chat-page.tsx';
 import { CategoriesProvider } from './meetups/category.tsx';
 import { MeetupPage } from './meetups/meetup-page.tsx';
@@ -11,6 +11,7 @@ import { NewClubPage } from './meetups/new-club-page.tsx';
 import { Link, navigate, parseRoute, type Route, usePath } from './router.tsx';
 import { TextProvider, useLanguage, useText } from './text/text.tsx';
 import { Avatar } from './ui/avatar.tsx';
+import { Badge } from './ui/badge.tsx';
 import { Icon } from './ui/icon.tsx';
 
 export function App() {
@@ -102,6 +103,7 @@ function Header({ route }: { readonly route: Route }) {
   const { session } = useApi();
   const { text, language, choose } = useLanguage();
   const me = useMe();
+  const { total, more } = useInbox();
   const other = language === 'ko' ? 'en' : 'ko';
   const current = (page: Route['page']) => (route.page === page ? 'page' : undefined);
   return (
@@ -120,6 +122,7 @@ function Header({ route }: { readonly route: Route }) {
             <Link href="/me/meetups" aria-current={current('mine') ?? current('chat')}>
               <Icon name="chats" />
               {text.myMeetups}
+              <Badge count={total} more={more} />
             </Link>
             <Link href="/new" aria-current={current('new-club')}>
               <Icon name="plus" />

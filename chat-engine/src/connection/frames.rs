@@ -14,9 +14,18 @@ pub(super) fn heart_beat() -> Bytes {
 
 /// RECEIPT; for a message that is durable, with its place.
 pub(crate) fn receipt(version: Version, receipt_id: &str, seq: Option<Seq>) -> Bytes {
-    let seq = seq.map(|seq| seq.to_string());
-    let headers = [("receipt-id", receipt_id)].into_iter().chain(seq.as_deref().map(|seq| ("seq", seq)));
-    write(version, Command::Receipt, headers, b"")
+    receipt_with(version, receipt_id, "seq", seq)
+}
+
+/// RECEIPT of a subscription to a room, with the place up to which the client's person has read it.
+pub(crate) fn subscribed(version: Version, receipt_id: &str, read: Option<Seq>) -> Bytes {
+    receipt_with(version, receipt_id, "read", read)
+}
+
+fn receipt_with(version: Version, receipt_id: &str, header: &str, place: Option<Seq>) -> Bytes {
+    let place = place.map(|seq| seq.to_string());
+    let headers = [("receipt-id", receipt_id)].into_iter();
+    write(version, Command::Receipt, headers.chain(place.as_deref().map(|seq| (header, seq))), b"")
 }
 
 /// CONNECTED.

@@ -8,7 +8,7 @@ use stomp::{Ack, ByteString, Headers, Send, Subscribe, session::Violation};
 use crate::{
     connection::CloseReason,
     record::{Draft, Posted},
-    shard::{Feed, Place, Wanted},
+    shard::{Feed, Place, ROOMS, Wanted},
 };
 
 /// The longest `client-id`, in bytes: a UUID has 36.
@@ -180,6 +180,8 @@ pub(super) enum Following {
     Topic(Arc<str>),
     /// `/user/queue/errors`.
     Errors,
+    /// `/user/queue/rooms`.
+    Rooms,
 }
 
 impl Sending {
@@ -236,6 +238,10 @@ impl Following {
             only_auto(subscribe, ERRORS)?;
             return Ok(Self::Errors);
         }
+        if &**destination == ROOMS {
+            only_auto(subscribe, ROOMS)?;
+            return Ok(Self::Rooms);
+        }
         let of = |prefix: &str| destination.strip_prefix(prefix).and_then(|room| room.parse().ok());
         let (room, feed) = match (of("/chat/"), of("/chatalarm/")) {
             (Some(room), _) => (room, Feed::Chat),
@@ -255,7 +261,7 @@ impl Following {
     pub(super) const fn room(&self) -> Option<RoomId> {
         match self {
             Self::Room { room, .. } => Some(*room),
-            Self::Topic(_) | Self::Errors => None,
+            Self::Topic(_) | Self::Errors | Self::Rooms => None,
         }
     }
 }

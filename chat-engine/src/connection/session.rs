@@ -40,7 +40,7 @@ use super::{
     requests::Refusal,
     transport::{Read, Transport},
 };
-use crate::{access::AccessError, engine::Engine, topics::TopicsError};
+use crate::{access::AccessError, engine::Engine, inboxes::Unlisted, topics::TopicsError};
 
 /// A connection whose handshake is done.
 pub(crate) struct Upgraded {
@@ -62,6 +62,8 @@ enum Stepped {
     TokenChecked(Result<Claims, AccessError>, Option<ByteString>),
     Checked(Asked, Result<(), Refusal>),
     Subscribed(Subscribe, Option<ByteString>, Result<(), TopicsError>),
+    /// The RECEIPT comes behind the first line about the last room.
+    Listed(Subscribe, Option<ByteString>, Result<(), Unlisted>),
     Taken,
 }
 
@@ -248,15 +250,13 @@ impl Connection {
                 (self.renew(claims, receipt.as_deref(), now), receipt.into())
             }
             Stepped::Subscribed(subscribe, receipt, outcome) => {
-                match &outcome {
-                    Ok(()) => self.receipt_if(receipt.as_deref()),
-                    Err(_) => {
-                        if let Some(subscription) = self.session.unsubscribe(&subscribe) {
-                            subscription.end(&self.engine);
-                        }
-                    }
+                if outcome.is_ok() {
+                    self.receipt_if(receipt.as_deref());
                 }
-                (outcome.map_err(Into::into), About::subscribe(&subscribe, receipt))
+                self.subscribed(&subscribe, receipt, outcome.map_err(Into::into))
+            }
+            Stepped::Listed(subscribe, receipt, outcome) => {
+                self.subscribed(&subscribe, receipt, outcome.map_err(Into::into))
             }
             Stepped::Checked(asked, checked) => {
                 let about = asked.about();
@@ -268,6 +268,21 @@ impl Connection {
         }
         drop(batch);
         self.work(now);
+    }
+
+    /// A subscription that took a while is there, or comes to nothing.
+    fn subscribed(
+        &mut self,
+        subscribe: &Subscribe,
+        receipt: Option<ByteString>,
+        outcome: Result<(), Refusal>,
+    ) -> (Result<(), Refusal>, About) {
+        if outcome.is_err()
+            && let Some(subscription) = self.session.unsubscribe(subscribe)
+        {
+            subscription.end(&self.engine);
+        }
+        (outcome, About::subscribe(subscribe, receipt))
     }
 
     /// Queues a frame, which this task writes before it waits again.

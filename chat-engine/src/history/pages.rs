@@ -78,7 +78,7 @@ fn statement(epoch: Epoch, partition: u16, room: RoomId, span: Span, limit: u16,
 }
 
 /// Only for the statement behind it, which is sent with it.
-const INDEX_ONLY: &str = "set local enable_bitmapscan = off; set local enable_seqscan = off;";
+pub(super) const INDEX_ONLY: &str = "set local enable_bitmapscan = off; set local enable_seqscan = off;";
 
 #[derive(FromRow)]
 struct Row {

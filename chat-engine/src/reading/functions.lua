@@ -299,6 +299,21 @@ local function version(keys, args)
   return redis.call('HMGET', keys[3], 'life', 'version')
 end
 
+-- channel generation user user …: the life, the version, then where each of them stands; '-' for who has no position.
+local function positions(keys, args)
+  local refused = refusal(keys, args)
+  if refused then return refused end
+  local answer = redis.call('HMGET', keys[3], 'life', 'version')
+  -- As many as Lua takes as arguments, and some.
+  for from = 3, #args, KEPT do
+    local to = math.min(from + KEPT - 1, #args)
+    for _, position in ipairs(redis.call('ZMSCORE', keys[1], unpack(args, from, to))) do
+      table.insert(answer, position or NOBODY)
+    end
+  end
+  return answer
+end
+
 -- channel generation life version: every change since then as lines, or GONE where they are not all kept or the room
 -- lives another life.
 local function changes_since(keys, args)
@@ -404,6 +419,7 @@ redis.register_function('moyiza_bury', bury)
 redis.register_function('moyiza_tell', tell)
 redis.register_function('moyiza_snapshot', snapshot)
 redis.register_function('moyiza_version', version)
+redis.register_function('moyiza_positions', positions)
 redis.register_function('moyiza_changes', changes_since)
 redis.register_function('moyiza_begin_load', begin_load)
 redis.register_function('moyiza_load', load)

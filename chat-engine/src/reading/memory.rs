@@ -6,15 +6,18 @@ use std::sync::{
 };
 
 use dashmap::DashMap;
+use futures_util::{StreamExt as _, stream};
 use shared::{RoomId, Seq, UserId};
 use sqlx::PgPool;
 
-use super::{Change, Effect, Incarnation, Life, Snapshot, state::RoomState};
+use super::{Change, Effect, Incarnation, Life, MemberPositions, Question, Snapshot, state::RoomState};
 use crate::{history::journal::Journal, record::Record, shard::Shards};
 
 /// There is one node, and it lives as long as the state.
 const NODE: Incarnation = Incarnation(1);
 const LIFE: Life = Life(1);
+/// Rooms that are loaded at once for lists of rooms.
+const LOADS: usize = 4;
 
 /// Positions of every room that has been opened since the process started.
 #[derive(Clone)]
@@ -72,6 +75,32 @@ impl MemoryReading {
                     return Err(error);
                 }
             }
+        }
+    }
+
+    pub(super) async fn positions(
+        &self,
+        questions: Vec<Question>,
+        tell: impl Fn(RoomId, Option<MemberPositions>),
+    ) {
+        let ask = async |Question { room, users, .. }| (room, self.positions_of(room, &users).await);
+        let mut answers = stream::iter(questions).map(ask).buffer_unordered(LOADS);
+        while let Some((room, answer)) = answers.next().await {
+            if let Err(error) = &answer {
+                tracing::warn!(%error, %room, "positions cannot be read");
+            }
+            tell(room, answer.ok());
+        }
+    }
+
+    async fn positions_of(&self, room: RoomId, users: &[UserId]) -> sqlx::Result<MemberPositions> {
+        loop {
+            if let Some(slot) = self.rooms.get(&room)
+                && let Slot::Loaded(state) = &*slot
+            {
+                return Ok(state.positions(users));
+            }
+            self.snapshot(room).await?;
         }
     }
 

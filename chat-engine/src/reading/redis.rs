@@ -11,6 +11,7 @@ mod forget;
 mod generation;
 mod lease;
 mod load;
+mod positions;
 mod silent;
 
 use std::{
@@ -152,6 +153,9 @@ impl RedisReading {
 
     pub(super) fn forget(&self, room: RoomId) {
         let _ = self.feeds.send(feeds::Order::Forget(room));
+    }
+
+    pub(super) fn close(&self, room: RoomId) {
         let _ = self.calls.send(calls::Call::Close(room));
     }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use shared::{Seq, UserId};
 
-use super::{Change, Effect, Incarnation, Life, Snapshot};
+use super::{Change, Effect, Incarnation, Life, MemberPositions, Snapshot};
 
 /// Dead nodes that a room remembers.
 const BURIED: usize = 64;
@@ -87,6 +87,16 @@ impl RoomState {
             life: self.life,
             version: self.version,
             positions: self.positions.iter().map(|(user, seq)| (*user, *seq)).collect(),
+        }
+    }
+
+    /// Where these stand, and the version.
+    pub fn positions(&self, users: &[UserId]) -> MemberPositions {
+        let position = |user: &UserId| (*user, self.positions.get(user).copied());
+        MemberPositions {
+            life: self.life,
+            version: self.version,
+            positions: users.iter().map(position).collect(),
         }
     }
 

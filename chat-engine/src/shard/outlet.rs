@@ -69,8 +69,13 @@ impl Answer {
 
     /// Says that the request is done.
     pub(super) fn give(self, outbox: &Arc<Outbox>, batch: &mut Batch) {
+        self.give_subscribed(None, outbox, batch);
+    }
+
+    /// Says that the subscription is there, and where its member stands.
+    pub(super) fn give_subscribed(self, read: Option<Seq>, outbox: &Arc<Outbox>, batch: &mut Batch) {
         if let Some(receipt) = self.receipt {
-            batch.push(outbox, frames::receipt(outbox.version(), &receipt, None));
+            batch.push(outbox, frames::subscribed(outbox.version(), &receipt, read));
         }
         drop(self.owed);
     }

@@ -14,8 +14,9 @@ use shared::{RoomId, Seq};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::inboxes::KEPT;
 use crate::{
-    history::{self, Found, Span},
+    history::{self, Found, Latest, Recent, Span},
     log::{Log, epoch::Epoch, partition_of},
     record::{Record, present::fold},
 };
@@ -132,6 +133,17 @@ impl Reader {
             Ok(found.map(|record| Found { record: (*record).clone(), deleted: false }))
         };
         self.within(find).await
+    }
+
+    /// The newest messages of these rooms, as lists of rooms show and count them.
+    pub(super) async fn latest(&self, rooms: Vec<Recent>) -> Result<Vec<Latest>, Unavailable> {
+        let reader = self.clone();
+        let read = async move {
+            let _turn = reader.turn().await?;
+            // One more than is kept tells that there are more.
+            Ok(history::latest(&reader.pool, reader.epoch, &rooms, KEPT + 1).await?)
+        };
+        self.within(read).await
     }
 
     /// The place behind everything that is in the log of a room's partition; `None` where this node knows all of it.

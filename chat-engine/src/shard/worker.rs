@@ -3,6 +3,7 @@
 mod arrivals;
 mod carry_out;
 mod checkpoints;
+mod inboxes;
 mod leaving;
 mod pages;
 mod timers;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Arrived, Input, RoomOutlet, Target, Tuning, Unavailable, Wanted,
+    inboxes::{Inbox, Inboxes},
     outlet::Destinations,
     reader::{Reader, Rows},
     tail::{Hold, Tail},
@@ -94,6 +96,8 @@ pub(super) struct Worker {
     asking: HashSet<RoomId>,
     /// Messages that are asked about and that this node has not seen yet.
     lookups: Vec<pages::Lookup>,
+    /// The shard's part of everybody's list of rooms.
+    inboxes: Inboxes,
     /// When to look at which room. One that needs it no more is looked at in vain.
     timers: Timers,
     out: Vec<Output>,
@@ -112,6 +116,7 @@ impl Worker {
             reaching: HashSet::new(),
             asking: HashSet::new(),
             lookups: Vec::new(),
+            inboxes: Inboxes::default(),
             timers: Timers::default(),
             out: Vec::new(),
             batch: Batch::default(),
@@ -156,6 +161,7 @@ impl Worker {
                     }
                 }
             }
+            self.ask_for_inboxes();
             self.batch.flush();
         }
     }
@@ -171,6 +177,7 @@ impl Worker {
         self.positions[position] = self.positions[position].max(seq);
         if self.tail.push(record) {
             self.with_room(room, |room, out| room.record(record, Instant::now(), out));
+            self.with_inbox(room, |inbox, now| inbox.record(record, now));
             if self.rooms.contains_key(&room) {
                 self.deps.timing.fan_out.note(read.elapsed());
             }
@@ -209,16 +216,28 @@ impl Worker {
                 self.read_page(room, pages::Asked::by_stranger(place, limit, reply));
             }
             Input::Find { room, seq, reply } => self.find(room, seq, reply),
-            Input::Expel { room, user, reason } => self.expel(room, user, reason),
+            Input::Expel { room, user, reason } => {
+                self.expel(room, user, reason);
+                // Of a member who leaves, lists of rooms are told apart.
+                if user.is_none() {
+                    self.close_inbox(room, reason);
+                }
+            }
             Input::Latest { room, life, version } => {
                 self.with_room(room, |room, out| room.latest(life, version, out));
+                self.with_inbox(room, |inbox, _| inbox.latest(life, version));
             }
             Input::Change { room, change } => {
                 self.with_room(room, |room, out| room.change(change, Instant::now(), out));
+                self.with_inbox(room, |inbox, now| inbox.change(change, now));
             }
+            Input::Inbox(input) => self.inbox_input(input),
             Input::Stored { partition, before } => self.tail.stored(partition, before),
             Input::Answer(fetched) => self.answer(fetched),
-            Input::Resync => self.with_every_room(Room::resync),
+            Input::Resync => {
+                self.with_every_room(Room::resync);
+                self.with_every_inbox(Inbox::resync);
+            }
             Input::Reassert => self.with_every_room(|room, out| room.reassert(out)),
             Input::Stop => {}
         }
@@ -292,7 +311,13 @@ impl Worker {
         let waited = open.room.deadline();
         input(&mut open.room, &mut self.out);
         let checkpoint = Moved::by(&self.out).and_then(|moved| open.moved(moved));
+        let mut readers = Vec::new();
         for output in self.out.drain(..) {
+            match output {
+                Output::Enter(user) => readers.push((user, None)),
+                Output::Leave { user, taken } => readers.push((user, Some(taken))),
+                _ => {}
+            }
             carry_out::carry_out(&self.deps, open, output, &mut self.batch);
         }
         let due: Vec<_> = open.later.extract_if(.., |(id, _)| !open.arriving.contains_key(id)).collect();
@@ -302,7 +327,16 @@ impl Worker {
         }
         if open.room.is_idle() {
             self.rooms.remove(&id);
-            self.deps.reading.forget(id);
+            self.deps.reading.close(id);
+            if !self.inboxes.rooms.contains_key(&id) {
+                self.deps.reading.forget(id);
+            }
+        }
+        for (user, taken) in readers {
+            self.with_inbox(id, |inbox, now| match taken {
+                None => inbox.enter(user, now),
+                Some(taken) => inbox.leave(user, taken, now),
+            });
         }
         for (_, asked) in due {
             self.read_page(id, asked);
@@ -329,6 +363,7 @@ impl Worker {
             }
             self.look_up(room, now);
             self.checkpoint(room, now);
+            self.with_inbox(room, |_, _| ());
             // What is still to come there had no time of its own. Who arrives has set one again.
             let open = self.rooms.get(&room);
             let deadline = open.and_then(|open| open.room.deadline());

@@ -36,6 +36,12 @@ pub(crate) async fn value_becomes(key: &str, wanted: impl Fn(&str) -> bool) {
     assert!(in_time, "what {key} has: {}", ask(&question).await);
 }
 
+/// Redis loses what it knows of a room, whose keys begin with this.
+pub(crate) async fn forget(tag: &str) {
+    let keys = ["positions", "active", "meta", "changes", "checkpoints"].map(|key| format!("{tag}:{key}"));
+    assert!(ask(&format!("DEL {}", keys.join(" "))).await.starts_with(':'));
+}
+
 /// Breaks the connections of this name, which are so many.
 pub(crate) async fn cut(name: &str, count: usize) {
     let (clients, name) = (ask("CLIENT LIST").await, format!("name={name} "));

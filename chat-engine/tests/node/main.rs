@@ -15,6 +15,7 @@ mod epochs;
 mod events;
 mod going_back;
 mod history;
+mod inboxes;
 mod limits;
 mod load;
 mod membership;

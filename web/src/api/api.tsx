@@ -7,7 +7,7 @@ import {
   useState,
   useSyncExternalStore,
 } from 'react';
-import { Connection } from '../chat/index.ts';
+import { Connection, type InboxView } from '../chat/index.ts';
 import { call } from './http.ts';
 import { Session } from './session.ts';
 import type {
@@ -114,6 +114,15 @@ export function useChat(): Connection | undefined {
   return use(ChatContext);
 }
 
+const NO_ROOMS: InboxView = { rooms: new Map(), total: 0, more: false };
+const nothing = () => () => {};
+
+/** One's rooms with what is unread in each. */
+export function useInbox(): InboxView {
+  const inbox = useChat()?.inbox;
+  return useSyncExternalStore(inbox?.listen ?? nothing, () => inbox?.view ?? NO_ROOMS);
+}
+
 /** Holds the session; shows nothing until it is known who is there, so that no page flickers. */
 export function ApiProvider({ children }: { readonly children: ReactNode }) {
   const [api] = useState(() => new Api());
@@ -151,6 +160,8 @@ function ChatProvider({ me, children }: { readonly me: number | undefined; reado
     if (me === undefined || engineUrl === undefined) return undefined;
     return new Connection({ engineUrl, me, token: (wish) => api.session.token(wish) });
   }, [api, me, engineUrl]);
+
+  useEffect(() => connection?.followInbox(), [connection]);
 
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout>;

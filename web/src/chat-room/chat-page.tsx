@@ -1,11 +1,13 @@
 import { useCallback, useEffect, useMemo, useState } from 'react';
-import { useApi, useMe } from '../api/api.tsx';
+import { useApi, useInbox, useMe } from '../api/api.tsx';
 import type { MeetupSummary } from '../api/types.ts';
 import { BANNED, type Message, NOT_A_MEMBER, ROOM_CLOSED, type Room, type RoomView } from '../chat/index.ts';
 import { CategoryTile } from '../meetups/category.tsx';
+import { LastMessage } from '../meetups/last-message.tsx';
 import { Link, useTitle } from '../router.tsx';
 import type { Text } from '../text/en.ts';
 import { useText } from '../text/text.tsx';
+import { Badge } from '../ui/badge.tsx';
 import { Icon } from '../ui/icon.tsx';
 import { useLoaded } from '../ui/loaded.tsx';
 import type { Deed } from './bubbles.tsx';
@@ -37,12 +39,17 @@ export function ChatPage({ id }: { readonly id: number }) {
 }
 
 function RoomLink({ room, isOpen }: { readonly room: MeetupSummary; readonly isOpen: boolean }) {
+  const summary = useInbox().rooms.get(room.id);
   return (
     <li>
       <Link href={`/meetups/${room.id}/chat`} aria-current={isOpen ? 'page' : undefined}>
         <CategoryTile category={room.category} />
-        <span className="room-title">{room.title}</span>
+        <span className="room-text">
+          <span className="room-title">{room.title}</span>
+          <LastMessage of={summary} />
+        </span>
         <span className="room-count">{room.memberCount}</span>
+        <Badge count={summary?.unread} more={summary?.more ?? false} />
       </Link>
     </li>
   );

@@ -19,7 +19,8 @@ interface Props {
 /** What has been said, oldest first, and one's own messages on their way. */
 export function MessageList({ room, view, names, me, onDeed }: Props) {
   const { text, language } = useLanguage();
-  const rows = useMemo(() => toRows(view.entries), [view.entries]);
+  const { entries, readUpTo, atStart } = view;
+  const rows = useMemo(() => toRows(entries, { readUpTo, atStart }), [entries, readUpTo, atStart]);
   const loadOlder = useCallback(() => room?.loadOlder(), [room]);
   const { scroller, top, onScroll, hasNews, isAtEnd, toEnd } = useScroll(view, loadOlder);
   const onRetry = useCallback((clientId: string) => room?.retry(clientId), [room]);
@@ -60,6 +61,13 @@ export function MessageList({ room, view, names, me, onDeed }: Props) {
                 return (
                   <li key={row.key} className="day">
                     <span>{formatDay(row.at, language)}</span>
+                  </li>
+                );
+              }
+              if (row.kind === 'divider') {
+                return (
+                  <li key={row.key} className="divider">
+                    <span>{text.readUpTo}</span>
                   </li>
                 );
               }

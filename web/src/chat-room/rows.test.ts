@@ -14,8 +14,8 @@ const said = (sender: number, when: number): Entry => ({
   clientId: undefined,
   unread: 0,
 });
-const drawn = (entries: Entry[]) =>
-  toRows(entries).map((row) =>
+const drawn = (entries: Entry[], options = {}) =>
+  toRows(entries, options).map((row) =>
     row.kind === 'message' ? `${row.isFirst ? 'F' : '-'}${row.isLast ? 'L' : '-'}` : row.kind,
   );
 
@@ -44,4 +44,15 @@ test('messages of one person in one minute are one group', () => {
 test('somebody coming in between ends a group', () => {
   const joined: Entry = { type: 'joined', seq: ++seq, at: at(1, 9), user: 3 };
   expect(drawn([said(1, at(1, 9)), joined, said(1, at(1, 9))])).toEqual(['day', 'FL', 'coming', 'FL']);
+});
+
+test('what was unread is set apart, once there is something before it', () => {
+  const all = [said(1, at(1, 9)), said(1, at(1, 9)), said(1, at(1, 9))];
+  const [first, second, third] = all.map(({ seq }) => seq) as [number, number, number];
+  expect(drawn(all, { readUpTo: first })).toEqual(['day', 'FL', 'divider', 'F-', '-L']);
+  expect(drawn(all, { readUpTo: second })).toEqual(['day', 'F-', '-L', 'divider', 'FL']);
+  expect(drawn(all, { readUpTo: third })).toEqual(['day', 'F-', '--', '-L']);
+  // It began further up than what is shown; or with the first message there is.
+  expect(drawn(all, { readUpTo: first - 1 })).toEqual(['day', 'F-', '--', '-L']);
+  expect(drawn(all, { readUpTo: first - 1, atStart: true })).toEqual(['day', 'divider', 'F-', '--', '-L']);
 });

@@ -9,6 +9,7 @@ const CLOSED: RoomView = {
   entries: [],
   outgoing: [],
   changing: [],
+  readUpTo: undefined,
   atStart: false,
   loadingOlder: false,
 };

@@ -1,5 +1,6 @@
 import { Client, type IFrame, Versions } from '@stomp/stompjs';
 import { reconnectDelay } from './backoff.ts';
+import { Inbox } from './inbox.ts';
 import { type Link, Room } from './room.ts';
 
 /** A token source rejects with this when there is no session any more; nothing is tried again then. */
@@ -35,13 +36,16 @@ const ERRORS = '/user/queue/errors';
 const HEART_BEAT = 10_000;
 
 /**
- * The connection to the engine: open as long as some room is, reconnecting with growing, jittered waits, and
+ * The connection to the engine: open as long as some room or the list of rooms is, reconnecting with growing, jittered waits, and
  * with a token that is fresh each time. Each attempt gets a stompjs client of its own, because stompjs's own
  * reconnecting knows no jitter and gives up for good if the token cannot be fetched.
  */
 export class Connection {
   readonly #options: ConnectionOptions;
+  /** One's rooms, as far as they are followed. */
+  readonly inbox = new Inbox();
   readonly #rooms = new Set<Room>();
+  #followsInbox = false;
   /** Counts attempts, so that what is late from an earlier one is told apart. */
   #generation = 0;
   #client: Client | undefined;
@@ -68,8 +72,24 @@ export class Connection {
   close(room: Room): void {
     this.#rooms.delete(room);
     room.close();
+    this.#dropIfNeedless();
+  }
+
+  /** Follows one's rooms in `inbox`, whether one is open or not. Returns how to stop that. */
+  followInbox(): () => void {
+    this.#followsInbox = true;
+    if (this.#link !== undefined) this.inbox.attach(this.#link);
+    else this.#connectIfWanted();
+    return () => {
+      this.#followsInbox = false;
+      this.inbox.detach();
+      this.#dropIfNeedless();
+    };
+  }
+
+  #dropIfNeedless(): void {
     // Later, because going from one room to another closes the one before it opens the other.
-    setTimeout(() => this.#rooms.size === 0 && this.#drop(), 0);
+    setTimeout(() => this.#rooms.size === 0 && !this.#followsInbox && this.#drop(), 0);
   }
 
   /**
@@ -80,6 +100,11 @@ export class Connection {
   rest(): void {
     this.#isResting = true;
     this.#drop();
+    this.#detach();
+  }
+
+  #detach(): void {
+    this.inbox.detach();
     for (const room of this.#rooms) room.detach();
   }
 
@@ -94,7 +119,8 @@ export class Connection {
   }
 
   #isWanted(): boolean {
-    return !this.#isResting && [...this.#rooms].some((room) => room.view.status !== 'refused');
+    const isOpen = this.#followsInbox || [...this.#rooms].some((room) => room.view.status !== 'refused');
+    return !this.#isResting && isOpen;
   }
 
   async #connect(): Promise<void> {
@@ -142,6 +168,7 @@ export class Connection {
     };
     this.#link = link;
     client.subscribe(ERRORS, (frame) => this.#link === link && this.#told(client, frame), { id: 'errors' });
+    if (this.#followsInbox) this.inbox.attach(link);
     for (const room of this.#rooms) if (room.view.status !== 'refused') room.attach(link);
   }
 
@@ -186,7 +213,7 @@ export class Connection {
     this.#generation += 1;
     this.#client = undefined;
     this.#link = undefined;
-    for (const room of this.#rooms) room.detach();
+    this.#detach();
     if (signedOut || !this.#isWanted()) return;
     this.#timer = setTimeout(() => this.#connectIfWanted(), reconnectDelay(this.#failures));
     this.#failures += 1;

@@ -13,6 +13,7 @@
  * | `timeline.ts`   | `seq` order, each record once, edits, unread counts by `changes` and `reset`   |
  * | `outbox.ts`     | what one says and changes until the log has it; a repeat keeps its client id   |
  * | `room.ts`       | subscribe, resume, history, send, reply, edit, delete, retry                   |
+ * | `inbox.ts`      | one's rooms: the last message of each, and what is unread                      |
  * | `connection.ts` | a fresh token for each connection, reconnecting                                |
  * | `backoff.ts`    | how long to wait before that                                                   |
  */
@@ -25,6 +26,7 @@ export {
   ROOM_CLOSED,
   SignedOut,
 } from './connection.ts';
+export type { InboxView, RoomSummary } from './inbox.ts';
 export type { Outgoing } from './outbox.ts';
 export type { Room, RoomStatus, RoomView } from './room.ts';
 export type { Entry, Message } from './wire.ts';

@@ -31,6 +31,8 @@ export interface RoomView {
   readonly outgoing: readonly Outgoing[];
   /** Changes of messages that are shown, on their way. */
   readonly changing: readonly Outgoing[];
+  /** What was unread when the room was opened lies behind this `seq`; undefined where nothing was. */
+  readonly readUpTo: number | undefined;
   /** There is nothing older than what is shown. */
   readonly atStart: boolean;
   readonly loadingOlder: boolean;
@@ -68,6 +70,7 @@ export class Room {
   #status: RoomStatus = 'joining';
   #refusal: string | undefined;
   #atStart = false;
+  #readUpTo: number | undefined;
   #view: RoomView | undefined;
 
   #link: Link | undefined;
@@ -93,6 +96,7 @@ export class Room {
       entries: this.#timeline.entries,
       outgoing: this.#outbox.messages.filter(({ target }) => target === undefined),
       changing: this.#outbox.messages.filter(({ target }) => target !== undefined),
+      readUpTo: this.#readUpTo,
       atStart: this.#atStart,
       loadingOlder: this.#olderReceipt !== '',
     };
@@ -120,7 +124,8 @@ export class Room {
     this.#link = link;
     this.#subscription = this.#unique('room');
     this.#subscribeReceipt = this.#unique('subscribe');
-    link.expectReceipt(this.#subscribeReceipt, () => {
+    link.expectReceipt(this.#subscribeReceipt, ({ read }) => {
+      if (this.#status === 'joining') this.#readUpTo = this.#unreadBehind(timeline, read);
       if (timeline !== this.#timeline) this.#atStart = timeline.first === undefined;
       this.#timeline = timeline;
       this.#status = 'live';
@@ -134,6 +139,14 @@ export class Room {
       if (meaning.kind === 'recovered' && !meaning.recovered) timeline = new Timeline();
       this.#take(timeline, meaning);
     });
+  }
+
+  /** Where the unread messages begin, if there are any: somebody else's, and not deleted. */
+  #unreadBehind({ entries }: Timeline, read: string | undefined): number | undefined {
+    const seq = read === undefined ? Number.POSITIVE_INFINITY : Number(read);
+    const isUnread = (entry: Entry) =>
+      entry.type === 'message' && entry.sender !== this.#me && entry.deleted === undefined && entry.seq > seq;
+    return entries.some(isUnread) ? seq : undefined;
   }
 
   /** The connection is gone. What was being sent waits for the next one. */

@@ -1,12 +1,22 @@
 import type { MeetupSummary } from '../api/types.ts';
+import type { RoomSummary } from '../chat/index.ts';
 import { Link } from '../router.tsx';
 import { formatStart } from '../text/format.ts';
 import { useLanguage } from '../text/text.tsx';
+import { Badge } from '../ui/badge.tsx';
 import { Icon } from '../ui/icon.tsx';
 import { CategoryName, CategoryTile } from './category.tsx';
+import { LastMessage } from './last-message.tsx';
+
+interface Props {
+  readonly meetup: MeetupSummary;
+  readonly href: string;
+  /** Its room, for who is in it. */
+  readonly room?: RoomSummary | undefined;
+}
 
 /** A meetup in a list. */
-export function MeetupCard({ meetup, href }: { readonly meetup: MeetupSummary; readonly href: string }) {
+export function MeetupCard({ meetup, href, room }: Props) {
   const { text, language } = useLanguage();
   return (
     <li>
@@ -20,6 +30,7 @@ export function MeetupCard({ meetup, href }: { readonly meetup: MeetupSummary; r
             <CategoryName category={meetup.category} />
           </p>
           <h2>{meetup.title}</h2>
+          <LastMessage of={room} />
           <p className="card-facts">
             <span>
               <Icon name="people" />
@@ -39,6 +50,7 @@ export function MeetupCard({ meetup, href }: { readonly meetup: MeetupSummary; r
             )}
           </p>
         </div>
+        <Badge count={room?.unread} more={room?.more ?? false} />
       </Link>
     </li>
   );

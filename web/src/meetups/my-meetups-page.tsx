@@ -1,5 +1,5 @@
 import { useCallback } from 'react';
-import { useApi } from '../api/api.tsx';
+import { useApi, useInbox } from '../api/api.tsx';
 import { Link, useTitle } from '../router.tsx';
 import { useText } from '../text/text.tsx';
 import { Show, useLoaded } from '../ui/loaded.tsx';
@@ -10,6 +10,7 @@ export function MyMeetupsPage() {
   const api = useApi();
   const text = useText();
   useTitle(text.myMeetups, text.brand);
+  const { rooms } = useInbox();
   const [mine, reload] = useLoaded(useCallback(() => api.myMeetups(), [api]));
   return (
     <>
@@ -26,7 +27,12 @@ export function MyMeetupsPage() {
           ) : (
             <ul className="cards">
               {meetups.map((meetup) => (
-                <MeetupCard key={meetup.id} meetup={meetup} href={`/meetups/${meetup.id}/chat`} />
+                <MeetupCard
+                  key={meetup.id}
+                  meetup={meetup}
+                  href={`/meetups/${meetup.id}/chat`}
+                  room={rooms.get(meetup.id)}
+                />
               ))}
             </ul>
           )

@@ -76,6 +76,8 @@ export const en = {
   messageTo: (title: string) => `Message to ${title}`,
   writeMessage: 'Write a message',
   send: 'Send',
+  readUpTo: 'Read up to here',
+  unreadMessages: (count: string) => `${count} unread`,
   unread: (count: number) => `not read by ${count}`,
   sending: 'Sending',
   failed: 'Not sent',

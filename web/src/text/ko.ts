@@ -77,6 +77,8 @@ export const ko: Text = {
   messageTo: (title) => `${title} 채팅방에 보낼 메시지`,
   writeMessage: '메시지 입력',
   send: '보내기',
+  readUpTo: '여기까지 읽었습니다',
+  unreadMessages: (count) => `안 읽은 메시지 ${count}개`,
   unread: (count) => `${count}명이 안 읽음`,
   sending: '보내는 중',
   failed: '전송 실패',

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use shared::{RoomId, Seq};
+use shared::{RoomId, Seq, UserId};
 use stomp::{Acknowledgement, ByteString, Send, Subscribe};
 use tokio::sync::oneshot;
 
@@ -17,9 +17,10 @@ use crate::{
     },
     engine::Engine,
     events,
+    inboxes::Unlisted,
     log::AppendError,
     room::{Subscriber, SubscriberId},
-    shard::{Answer, Feed, Input, RoomOutlet, Unavailable},
+    shard::{Answer, Feed, InboxOutlet, Input, RoomOutlet, Unavailable},
     topics::TopicsError,
 };
 
@@ -31,6 +32,7 @@ pub(super) enum Subscription {
     Room { room: RoomId, feed: Feed, id: SubscriberId },
     Topic { destination: Arc<str>, id: SubscriberId },
     Errors { outlet: Outlet },
+    Rooms { user: UserId, id: SubscriberId },
 }
 
 impl Subscription {
@@ -40,6 +42,7 @@ impl Subscription {
             Self::Room { room, id, .. } => engine.shards.send(room, Input::Unsubscribe { room, id }),
             Self::Topic { destination, id } => engine.topics.unsubscribe(&destination, id),
             Self::Errors { .. } => {}
+            Self::Rooms { user, id } => engine.inboxes.end(user, id),
         }
     }
 }
@@ -111,6 +114,13 @@ impl Asked {
 
 impl From<TopicsError> for Refusal {
     fn from(error: TopicsError) -> Self {
+        Self::TryAgain(error.to_string())
+    }
+}
+
+impl From<Unlisted> for Refusal {
+    fn from(error: Unlisted) -> Self {
+        tracing::error!(%error, "a list of rooms cannot be read");
         Self::TryAgain(error.to_string())
     }
 }
@@ -321,6 +331,15 @@ impl Connection {
                             ));
                     }
                 }
+            }
+            Following::Rooms => {
+                self.session.subscribe(subscribe, Subscription::Rooms { user, id });
+                let (engine, subscribe) = (self.engine.clone(), subscribe.clone());
+                let (outlet, owed) = (InboxOutlet::new(id, user, outlet), self.outbox.owe());
+                self.step = Some(Box::pin(async move {
+                    let begun = engine.inboxes.begin(Arc::new(outlet), receipt.clone(), owed).await;
+                    Stepped::Listed(subscribe, receipt, begun)
+                }));
             }
             Following::Errors => {
                 self.session.subscribe(subscribe, Subscription::Errors { outlet: outlet.clone() });

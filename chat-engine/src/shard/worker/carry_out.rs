@@ -64,7 +64,8 @@ pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mu
             let Some(arriving) = open.arriving.remove(&id) else { return };
             let mut outlet = arriving.outlet;
             if let Some(answer) = outlet.answer.take() {
-                answer.give(&outlet.outlet.outbox, batch);
+                // Where the unread messages begin for who opens the room.
+                answer.give_subscribed(open.room.stands(id), &outlet.outlet.outbox, batch);
             }
             open.outlets.insert(id, outlet);
         }

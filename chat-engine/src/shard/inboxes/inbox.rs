@@ -1,0 +1,441 @@
+//! One room as those see it on this node who have it in their list of rooms: its last message, and how many messages each
+//! of them has not read. A pure state machine, like the room itself: records, positions, rows and the time go in, lines
+//! come out.
+//!
+//! Call any input, then [`look`](Inbox::look), which gives what is due; again when [`deadline`](Inbox::deadline) has come.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use shared::{RoomId, Seq, UserId};
+
+use super::{
+    standings::{Standing, Standings},
+    tally::{KEPT, Tally, Unread},
+};
+use crate::{
+    history::{Latest, Recent},
+    reading::{Change, Life, MemberPositions},
+    record::{
+        Record, RecordKind,
+        present::{self, fold},
+    },
+    room::{COUNTS_PATIENCE, SubscriberId},
+};
+
+/// A person gets a line about a room this often at most: what happens in between is in the next one.
+pub(super) const PACE: Duration = Duration::from_secs(1);
+
+/// What is told of a room to one person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::shard) struct State {
+    /// `None` where that is not known at the moment.
+    pub(super) unread: Option<Unread>,
+    /// Where they stand; `None` also while they are reading.
+    pub(super) read: Option<Seq>,
+    /// Numbers what the last message says.
+    last: u64,
+}
+
+/// A line that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::shard) struct Line {
+    pub(in crate::shard) to: Vec<SubscriberId>,
+    pub(in crate::shard) state: State,
+}
+
+/// Somebody who has the room in their list.
+#[derive(Debug, Default)]
+struct Member {
+    subscriptions: Vec<SubscriberId>,
+    /// Those of them that wait for their first line.
+    fresh: Vec<SubscriberId>,
+    told: Option<State>,
+    told_at: Option<Instant>,
+}
+
+/// Rows that are being read.
+#[derive(Debug)]
+struct Asked {
+    /// From behind this place on.
+    since: Seq,
+    /// Edits and deletions that may not be in them.
+    changes: Vec<Arc<Record>>,
+}
+
+#[derive(Debug)]
+pub(in crate::shard) struct Inbox {
+    standings: Standings,
+    tally: Tally,
+    last: Option<Arc<Record>>,
+    /// Whether it is known, or that there is none.
+    knows_last: bool,
+    last_number: u64,
+    members: HashMap<UserId, Member>,
+    /// From behind this place on messages are missed.
+    reach: Option<Seq>,
+    asked: Option<Asked>,
+    /// Who may not have been told what is so by now, by the time when they may be.
+    due: BTreeSet<(Instant, UserId)>,
+    /// When everybody is to be looked at.
+    round_at: Option<Instant>,
+    last_round: Option<Instant>,
+    /// Until when first lines wait for counts.
+    patience: Option<Instant>,
+    /// First lines are given without counts.
+    uncounted: bool,
+    /// Somebody may get a first line.
+    looks_at_fresh: bool,
+    /// Numbers its lines.
+    lines: u64,
+    /// Gone with this: nobody waits for what was asked.
+    needed: Arc<()>,
+}
+
+impl Inbox {
+    /// Of a room of which memory has everything after `floor`: these messages, the last one first, as they read by now.
+    pub(in crate::shard) fn new<'a>(floor: Seq, messages: impl Iterator<Item = &'a Arc<Record>>) -> Self {
+        let mut messages = messages.peekable();
+        let last = messages.peek().copied().cloned();
+        let counted = messages.filter(|message| !is_deleted(message)).take(KEPT + 1);
+        let mut counted: Vec<_> = counted.map(|message| (message.seq, message.draft.user)).collect();
+        counted.reverse();
+        Self {
+            standings: Standings::default(),
+            tally: Tally::new(floor, counted),
+            // Before the log's beginning there is nothing.
+            knows_last: last.is_some() || floor == Seq::ZERO,
+            last,
+            last_number: 0,
+            members: HashMap::new(),
+            reach: None,
+            asked: None,
+            due: BTreeSet::new(),
+            round_at: None,
+            last_round: None,
+            patience: None,
+            uncounted: false,
+            looks_at_fresh: false,
+            lines: 0,
+            needed: Arc::default(),
+        }
+    }
+
+    /// Ends with this.
+    pub(in crate::shard) fn needed(&self) -> Weak<()> {
+        Arc::downgrade(&self.needed)
+    }
+
+    /// A number for a line.
+    pub(in crate::shard) fn next_line(&mut self) -> u64 {
+        self.lines += 1;
+        self.lines
+    }
+
+    /// Whether nobody has the room in their list.
+    pub(in crate::shard) fn is_idle(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Whether [`ask`](Self::ask) has somebody to ask about.
+    pub(in crate::shard) fn wants_positions(&self) -> bool {
+        self.standings.is_wanting()
+    }
+
+    /// The last message.
+    pub(in crate::shard) fn last(&self) -> Option<&Arc<Record>> {
+        self.last.as_ref()
+    }
+
+    /// A subscription of `user` wants to hear of the room.
+    pub(in crate::shard) fn attach(
+        &mut self,
+        user: UserId,
+        id: SubscriberId,
+        reads_here: bool,
+        now: Instant,
+    ) {
+        if !self.members.contains_key(&user) {
+            self.standings.add(user, reads_here);
+        }
+        let member = self.members.entry(user).or_default();
+        if member.subscriptions.contains(&id) {
+            return;
+        }
+        member.subscriptions.push(id);
+        member.fresh.push(id);
+        self.looks_at_fresh = true;
+        self.patience.get_or_insert(now + COUNTS_PATIENCE);
+    }
+
+    /// A subscription is over.
+    pub(in crate::shard) fn detach(&mut self, user: UserId, id: SubscriberId) {
+        let Some(member) = self.members.get_mut(&user) else { return };
+        member.subscriptions.retain(|other| *other != id);
+        member.fresh.retain(|other| *other != id);
+        if member.subscriptions.is_empty() {
+            self.remove(user);
+        }
+    }
+
+    /// Somebody is no longer a member: the subscriptions that are to hear of it.
+    pub(in crate::shard) fn remove(&mut self, user: UserId) -> Vec<SubscriberId> {
+        self.standings.remove(user);
+        self.members.remove(&user).map(|member| member.subscriptions).unwrap_or_default()
+    }
+
+    /// Everybody who has the room in their list.
+    pub(in crate::shard) fn users(&self) -> Vec<UserId> {
+        self.members.keys().copied().collect()
+    }
+
+    /// The next record of the room.
+    pub(in crate::shard) fn record(&mut self, record: &Arc<Record>, now: Instant) {
+        match (record.draft.kind, record.draft.target) {
+            (RecordKind::Message, _) => {
+                self.tally.push(record.seq, record.draft.user);
+                self.last = Some(record.clone());
+                self.last_number += 1;
+                self.knows_last = true;
+            }
+            (RecordKind::Edited | RecordKind::Deleted, Some(target)) => {
+                if record.draft.kind == RecordKind::Deleted {
+                    self.tally.remove(target);
+                }
+                if let Some(asked) = &mut self.asked {
+                    asked.changes.push(record.clone());
+                }
+                self.change_last(std::slice::from_ref(record));
+            }
+            _ => return,
+        }
+        self.look_at_everybody(now);
+    }
+
+    /// What became of the last message by these changes.
+    fn change_last(&mut self, changes: &[Arc<Record>]) {
+        let Some(last) = &self.last else { return };
+        let mut folded: Vec<_> = [last].into_iter().chain(changes).cloned().collect();
+        fold(&mut folded);
+        if folded[0] != *last {
+            self.last = Some(folded.swap_remove(0));
+            self.last_number += 1;
+        }
+    }
+
+    /// The authority has moved somebody.
+    pub(in crate::shard) fn change(&mut self, change: Change, now: Instant) {
+        if let Some(user) = self.standings.change(change) {
+            self.moved(user, now);
+        }
+    }
+
+    /// What the authority has by now.
+    pub(in crate::shard) fn latest(&mut self, life: Life, version: u64) {
+        self.standings.latest(life, version);
+    }
+
+    /// Somebody has begun to read the room on this node.
+    pub(in crate::shard) fn enter(&mut self, user: UserId, now: Instant) {
+        if self.standings.enter(user) {
+            self.moved(user, now);
+        }
+    }
+
+    /// Somebody reads the room on this node no longer, and has taken everything up to `taken`.
+    pub(in crate::shard) fn leave(&mut self, user: UserId, taken: Seq, now: Instant) {
+        if self.standings.leave(user, taken) {
+            self.moved(user, now);
+        }
+    }
+
+    /// Who was asked about stands there.
+    pub(in crate::shard) fn answer(&mut self, answer: MemberPositions, now: Instant) {
+        for user in self.standings.answer(answer) {
+            self.moved(user, now);
+        }
+        if !self.knows_last {
+            self.reach.get_or_insert(self.tally.floor());
+        }
+    }
+
+    /// Who is to be asked about, and whether the room's changes are to be followed first.
+    pub(in crate::shard) fn ask(&mut self) -> (Vec<UserId>, bool) {
+        (self.standings.ask(), self.standings.follow())
+    }
+
+    /// There is no answer.
+    pub(in crate::shard) fn fail(&mut self, now: Instant) {
+        for user in self.standings.fail() {
+            self.moved(user, now);
+        }
+    }
+
+    /// Changes may have been missed.
+    pub(in crate::shard) fn resync(&mut self) {
+        self.standings.resync();
+    }
+
+    fn moved(&mut self, user: UserId, now: Instant) {
+        if let Standing::At(position) = self.standings.of(user)
+            && self.tally.lacks(position)
+        {
+            self.reach = Some(self.reach.map_or(position, |reach| reach.min(position)));
+        }
+        self.looks_at_fresh = true;
+        self.look_at(user, now);
+    }
+
+    /// Whether [`ask_rows`](Self::ask_rows) has something to ask for.
+    pub(in crate::shard) fn wants_rows(&self) -> bool {
+        self.reach.is_some() && self.asked.is_none()
+    }
+
+    /// Which rows are needed: as far back as the lowest stands who is known to stand below what is here, and no further.
+    /// They are being read from here on, until [`rows`](Self::rows). `changes`: those in memory, which the rows may lack.
+    pub(in crate::shard) fn ask_rows(&mut self, room: RoomId, changes: Vec<Arc<Record>>) -> Option<Recent> {
+        let since = self.reach.take()?;
+        self.asked = Some(Asked { since, changes });
+        Some(Recent { room, since, up_to: self.tally.floor() })
+    }
+
+    /// The rows that were asked for; `None` where they cannot be read at the moment.
+    pub(in crate::shard) fn rows(&mut self, rows: Option<Latest>, now: Instant) {
+        let Some(Asked { since, changes }) = self.asked.take() else { return };
+        let Some(Latest { last, counted, .. }) = rows else {
+            self.reach = Some(self.reach.map_or(since, |reach| reach.min(since)));
+            return;
+        };
+        self.tally.extend(counted, since);
+        let deletions = changes.iter().filter(|change| change.draft.kind == RecordKind::Deleted);
+        deletions.filter_map(|change| change.draft.target).for_each(|target| self.tally.remove(target));
+        if !self.knows_last {
+            self.knows_last = true;
+            self.last = last.map(Arc::new);
+            self.last_number += 1;
+            self.change_last(&changes);
+        }
+        self.looks_at_fresh = true;
+        self.look_at_everybody(now);
+    }
+
+    /// Somebody is to be told if something is different for them.
+    fn look_at(&mut self, user: UserId, now: Instant) {
+        if let Some(member) = self.members.get(&user) {
+            self.due.insert((may_hear_at(member, now), user));
+        }
+    }
+
+    /// So is everybody.
+    fn look_at_everybody(&mut self, now: Instant) {
+        let at = self.last_round.map_or(now, |last| now.max(last + PACE));
+        self.round_at.get_or_insert(at);
+    }
+
+    /// When to [`look`](Self::look) again.
+    pub(in crate::shard) fn deadline(&self) -> Option<Instant> {
+        let due = self.due.first().map(|(at, _)| *at);
+        [due, self.round_at, self.patience].into_iter().flatten().min()
+    }
+
+    /// What is due.
+    pub(in crate::shard) fn look(&mut self, now: Instant) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if self.patience.is_some_and(|until| until <= now) {
+            (self.patience, self.uncounted, self.looks_at_fresh) = (None, true, true);
+        }
+        if std::mem::take(&mut self.looks_at_fresh) {
+            self.greet(now, &mut lines);
+        }
+        if self.round_at.is_some_and(|at| at <= now) {
+            (self.round_at, self.last_round) = (None, Some(now));
+            let everybody = self.members.iter();
+            self.due.extend(everybody.map(|(user, member)| (may_hear_at(member, now), *user)));
+        }
+        while let Some((at, user)) = self.due.first().copied()
+            && at <= now
+        {
+            self.due.pop_first();
+            lines.extend(self.tell(user, now));
+        }
+        lines
+    }
+
+    /// First lines for those who can have them.
+    fn greet(&mut self, now: Instant, lines: &mut Vec<Line>) {
+        let waiting: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.fresh.is_empty())
+            .map(|(user, _)| *user)
+            .collect();
+        let mut all = true;
+        for user in waiting {
+            let state = self.state(user);
+            if state.unread.is_none() && !self.uncounted {
+                all = false;
+                continue;
+            }
+            let Some(member) = self.members.get_mut(&user) else { continue };
+            let to = std::mem::take(&mut member.fresh);
+            if to.len() == member.subscriptions.len() {
+                member.told = Some(state);
+            }
+            member.told_at = Some(now);
+            lines.push(Line { to, state });
+        }
+        self.uncounted = false;
+        if all {
+            self.patience = None;
+        }
+    }
+
+    fn tell(&mut self, user: UserId, now: Instant) -> Option<Line> {
+        let state = self.state(user);
+        let member = self.members.get_mut(&user)?;
+        // Who waits for a first line gets one with all of this.
+        let to: Vec<_> =
+            member.subscriptions.iter().filter(|id| !member.fresh.contains(id)).copied().collect();
+        if to.is_empty() || member.told == Some(state) {
+            return None;
+        }
+        let may_hear_at = may_hear_at(member, now);
+        if may_hear_at > now {
+            self.due.insert((may_hear_at, user));
+            return None;
+        }
+        (member.told, member.told_at) = (Some(state), Some(now));
+        Some(Line { to, state })
+    }
+
+    fn state(&self, user: UserId) -> State {
+        let mut state = State { unread: None, read: None, last: self.last_number };
+        match self.standings.of(user) {
+            _ if !self.knows_last => {}
+            Standing::Unknown => {}
+            Standing::Nowhere => state.unread = Some(Unread::default()),
+            Standing::At(position) if self.tally.lacks(position) => {}
+            Standing::At(position) => {
+                let (unread, read) = self.tally.unread(user, position);
+                (state.unread, state.read) = (Some(unread), Some(read));
+            }
+        }
+        state
+    }
+}
+
+/// Bodies are parsed only where that could matter: there may be a thousand.
+fn is_deleted(message: &Record) -> bool {
+    const KEY: &[u8] = br#""deleted""#;
+    message.draft.body.windows(KEY.len()).any(|part| part == KEY) && present::is_deleted(message)
+}
+
+fn may_hear_at(member: &Member, now: Instant) -> Instant {
+    member.told_at.map_or(now, |at| now.max(at + PACE))
+}
+
+#[cfg(test)]
+mod tests;

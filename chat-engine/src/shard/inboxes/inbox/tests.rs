@@ -1,0 +1,417 @@
+use super::*;
+use crate::record::Draft;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn seq(raw: i64) -> Seq {
+    Seq::from_raw(raw).unwrap()
+}
+
+fn user(id: i64) -> UserId {
+    id.try_into().unwrap()
+}
+
+fn room() -> RoomId {
+    7.try_into().unwrap()
+}
+
+fn said(raw: i64, sender: i64) -> Arc<Record> {
+    let draft = Draft::message(room(), user(sender), None, None, &raw.to_string());
+    Arc::new(Record { seq: seq(raw), draft })
+}
+
+fn deleted(raw: i64, target: i64) -> Arc<Record> {
+    Arc::new(Record { seq: seq(raw), draft: Draft::deleted(room(), user(9), seq(target), None) })
+}
+
+fn edited(raw: i64, target: i64, content: &str) -> Arc<Record> {
+    Arc::new(Record { seq: seq(raw), draft: Draft::edited(room(), user(9), seq(target), None, content) })
+}
+
+fn positions(version: u64, positions: &[(i64, Option<i64>)]) -> MemberPositions {
+    let positions = positions.iter().map(|(id, to)| (user(*id), to.map(seq))).collect();
+    MemberPositions { life: Life(1), version, positions }
+}
+
+fn change(version: u64, id: i64, to: Option<i64>) -> Change {
+    Change { life: Life(1), version, user: user(id), to: to.map(seq) }
+}
+
+fn id(id: u64) -> SubscriberId {
+    SubscriberId(id)
+}
+
+/// What a line says of what is unread.
+fn unread(line: &Line) -> Option<u32> {
+    line.state.unread.map(|unread| unread.count)
+}
+
+/// To whom lines go, and how many messages they say are unread.
+fn told(lines: &[Line]) -> Vec<(Vec<u64>, Option<u32>)> {
+    let mut told: Vec<_> =
+        lines.iter().map(|line| (line.to.iter().map(|id| id.0).collect(), unread(line))).collect();
+    told.sort();
+    told
+}
+
+/// A room of which everything is known, with one person in it who stands there.
+fn known(position: Option<i64>, now: Instant) -> Inbox {
+    let mut inbox = Inbox::new(Seq::ZERO, [].into_iter());
+    inbox.attach(user(1), id(10), false, now);
+    assert_eq!(inbox.ask(), (vec![user(1)], true));
+    inbox.answer(positions(1, &[(1, position)]), now);
+    assert_eq!(told(&inbox.look(now)), [(vec![10], Some(0))]);
+    inbox
+}
+
+#[test]
+fn a_person_gets_one_line_a_second_and_the_last_state_is_in_it() {
+    let start = Instant::now();
+    let mut inbox = known(Some(0), start);
+    let (mut lines, mut at) = (Vec::new(), start);
+    // Ten messages a second for ten seconds.
+    for n in 1..=100 {
+        at += SECOND / 10;
+        inbox.record(&said(n, 2), at);
+        let due = inbox.look(at);
+        assert!(due.len() <= 1);
+        lines.extend(due.into_iter().map(|line| (at, line)));
+        assert!(inbox.deadline().is_none_or(|deadline| deadline > at));
+    }
+    assert!(lines.windows(2).all(|pair| pair[1].0 - pair[0].0 >= SECOND), "{lines:?}");
+    assert_eq!(lines.len(), 10);
+    // Nothing is lost at the end.
+    while let Some(deadline) = inbox.deadline() {
+        lines.extend(inbox.look(deadline).into_iter().map(|line| (deadline, line)));
+    }
+    let (last, line) = lines.last().unwrap();
+    assert_eq!((unread(line), line.state.read), (Some(100), Some(seq(0))));
+    assert!(*last <= at + SECOND);
+    // After a quiet time the next one is told at once.
+    let later = at + 5 * SECOND;
+    inbox.record(&said(101, 2), later);
+    assert_eq!(told(&inbox.look(later)), [(vec![10], Some(101))]);
+    // What happens to them alone waits for its time, too.
+    inbox.change(change(2, 1, None), later + SECOND / 2);
+    assert!(inbox.look(later + SECOND / 2).is_empty());
+    assert_eq!(inbox.deadline(), Some(later + SECOND));
+    assert_eq!(told(&inbox.look(later + SECOND)), [(vec![10], Some(0))]);
+    assert_eq!(inbox.deadline(), None);
+}
+
+#[test]
+fn nothing_is_told_of_what_is_the_same_for_somebody() {
+    let now = Instant::now();
+    let mut inbox = known(Some(0), now);
+    let at = now + 2 * SECOND;
+    let joined = Arc::new(Record { seq: seq(1), draft: Draft::joined(room(), user(3), 1) });
+    inbox.record(&joined, at);
+    inbox.change(change(2, 3, Some(1)), at);
+    inbox.change(change(3, 1, Some(0)), at);
+    assert!(inbox.look(at).is_empty());
+    assert_eq!(inbox.deadline(), None);
+}
+
+#[test]
+fn a_second_device_gets_its_first_line_at_once_and_the_first_is_not_told_again() {
+    let now = Instant::now();
+    let mut inbox = known(Some(0), now);
+    inbox.record(&said(1, 2), now + 2 * SECOND);
+    assert_eq!(told(&inbox.look(now + 2 * SECOND)), [(vec![10], Some(1))]);
+    let at = now + 2 * SECOND + SECOND / 10;
+    inbox.attach(user(1), id(11), false, at);
+    assert!(!inbox.wants_positions(), "it is known where they stand");
+    assert_eq!(told(&inbox.look(at)), [(vec![11], Some(1))]);
+    // From then on both are told together.
+    inbox.record(&said(2, 2), at);
+    assert!(inbox.look(at).is_empty());
+    assert_eq!(told(&inbox.look(at + SECOND)), [(vec![10, 11], Some(2))]);
+    inbox.detach(user(1), id(10));
+    inbox.record(&said(3, 2), at + 3 * SECOND);
+    assert_eq!(told(&inbox.look(at + 3 * SECOND)), [(vec![11], Some(3))]);
+    inbox.detach(user(1), id(11));
+    assert!(inbox.is_idle());
+}
+
+#[test]
+fn without_the_authority_there_is_no_count_until_it_is_back() {
+    let now = Instant::now();
+    let mut inbox = Inbox::new(Seq::ZERO, [&said(1, 2)].into_iter());
+    inbox.attach(user(1), id(10), false, now);
+    inbox.ask();
+    assert!(inbox.look(now).is_empty());
+    inbox.fail(now);
+    assert!(inbox.wants_positions());
+    inbox.ask();
+    let patience = inbox.deadline().unwrap();
+    assert_eq!(patience, now + COUNTS_PATIENCE);
+    let lines = inbox.look(patience);
+    assert_eq!(told(&lines), [(vec![10], None)]);
+    assert_eq!(inbox.last().unwrap().seq, seq(1));
+    // A message is news all the same.
+    inbox.record(&said(2, 2), patience + SECOND);
+    assert_eq!(told(&inbox.look(patience + SECOND)), [(vec![10], None)]);
+    let back = patience + 5 * SECOND;
+    inbox.answer(positions(4, &[(1, Some(0))]), back);
+    assert_eq!(told(&inbox.look(back)), [(vec![10], Some(2))]);
+    assert_eq!(inbox.deadline(), None);
+}
+
+#[test]
+fn rows_are_read_as_far_back_as_somebody_stands_and_no_further() {
+    let now = Instant::now();
+    let in_memory = [said(12, 9), said(11, 9)];
+    let mut inbox = Inbox::new(seq(10), in_memory.iter());
+    for person in 1..=3 {
+        inbox.attach(user(person), id(person.cast_unsigned()), false, now);
+    }
+    inbox.ask();
+    assert!(!inbox.wants_rows());
+    inbox.answer(positions(1, &[(1, Some(11)), (2, Some(5)), (3, None)]), now);
+    assert_eq!(told(&inbox.look(now)), [(vec![1], Some(1)), (vec![3], Some(0))]);
+    let recent = inbox.ask_rows(room(), Vec::new()).unwrap();
+    assert_eq!((recent.since, recent.up_to), (seq(5), seq(10)));
+    // Meanwhile one of them is deleted, and another comes.
+    inbox.record(&deleted(13, 8), now);
+    inbox.record(&said(14, 1), now);
+    let latest = |counted: &[i64]| Latest {
+        room: room(),
+        last: None,
+        counted: counted.iter().map(|raw| (seq(*raw), user(9))).collect(),
+        stored: seq(11),
+    };
+    inbox.look(now);
+    inbox.rows(Some(latest(&[6, 8, 9])), now);
+    assert_eq!(told(&inbox.look(now)), [(vec![2], Some(5))]);
+    // Whoever stands above that needs none.
+    inbox.attach(user(4), id(4), false, now);
+    inbox.ask();
+    inbox.answer(positions(2, &[(4, Some(6))]), now);
+    assert!(!inbox.wants_rows());
+    assert_eq!(told(&inbox.look(now)), [(vec![4], Some(4))]);
+    // Rows that could not be read are asked for again.
+    inbox.attach(user(5), id(5), false, now);
+    inbox.ask();
+    inbox.answer(positions(2, &[(5, Some(1))]), now);
+    assert_eq!(inbox.ask_rows(room(), Vec::new()).unwrap().since, seq(1));
+    inbox.rows(None, now);
+    assert_eq!(inbox.ask_rows(room(), Vec::new()).unwrap().since, seq(1));
+    inbox.rows(Some(latest(&[2, 3])), now);
+    assert_eq!(told(&inbox.look(now)), [(vec![5], Some(7))]);
+}
+
+#[test]
+fn the_last_message_is_shown_as_it_reads_by_now() {
+    let now = Instant::now();
+    let text = |inbox: &Inbox| String::from_utf8(inbox.last().unwrap().draft.body.to_vec()).unwrap();
+    // It is a row; while it is read it is changed.
+    let mut inbox = Inbox::new(seq(10), [].into_iter());
+    inbox.attach(user(1), id(1), false, now);
+    inbox.ask();
+    inbox.answer(positions(1, &[(1, Some(10))]), now);
+    assert!(inbox.look(now).is_empty(), "what was said last is not known");
+    let recent = inbox.ask_rows(room(), vec![edited(11, 5, "once")]).unwrap();
+    assert_eq!((recent.since, recent.up_to), (seq(10), seq(10)));
+    inbox.record(&edited(12, 5, "twice"), now);
+    let last = Some((*said(5, 2)).clone());
+    inbox.rows(Some(Latest { room: room(), last, counted: Vec::new(), stored: seq(11) }), now);
+    assert_eq!(told(&inbox.look(now)), [(vec![1], Some(0))]);
+    assert!(text(&inbox).contains("twice"));
+    inbox.record(&deleted(13, 5), now + SECOND);
+    assert_eq!(told(&inbox.look(now + SECOND)), [(vec![1], Some(0))]);
+    assert!(!text(&inbox).contains("twice") && text(&inbox).contains("deleted"));
+}
+
+/// Random doings, and after each quiet point what everybody was told last is what a naive model counts.
+#[test]
+fn what_was_told_last_is_what_a_naive_model_counts() {
+    for seed in 0..300 {
+        Schedule::new(seed).run();
+    }
+}
+
+struct Schedule {
+    seed: u64,
+    dice: fastrand::Rng,
+    inbox: Inbox,
+    now: Instant,
+    /// Every message: its sender, and whether it is deleted.
+    messages: Vec<(i64, i64, bool)>,
+    head: i64,
+    version: u64,
+    /// Where everybody stands at the authority.
+    authority: HashMap<i64, Option<i64>>,
+    /// An answer on its way, as of when it was made.
+    asked: Option<Vec<UserId>>,
+    rows: Option<Recent>,
+    shown: HashMap<SubscriberId, State>,
+    floor: i64,
+}
+
+impl Schedule {
+    fn new(seed: u64) -> Self {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let floor = dice.i64(0..40);
+        let mut messages: Vec<_> = (1..60).map(|n| (n, dice.i64(1..=4), dice.u8(0..8) == 0)).collect();
+        messages.retain(|(n, ..)| n % 3 != 0);
+        let in_memory: Vec<_> = messages.iter().filter(|(n, ..)| *n > floor).map(Self::record).collect();
+        let authority = (1..=4).map(|id| (id, dice.bool().then(|| dice.i64(0..60)))).collect();
+        Self {
+            seed,
+            dice,
+            inbox: Inbox::new(seq(floor), in_memory.iter().rev()),
+            now: Instant::now(),
+            messages,
+            head: 60,
+            version: 1,
+            authority,
+            asked: None,
+            rows: None,
+            shown: HashMap::new(),
+            floor,
+        }
+    }
+
+    /// As it is in memory or in a row.
+    fn record((n, sender, is_deleted): &(i64, i64, bool)) -> Arc<Record> {
+        let record = said(*n, *sender);
+        if !is_deleted {
+            return record;
+        }
+        let mut folded = vec![record, deleted(1_000, *n)];
+        fold(&mut folded);
+        folded.swap_remove(0)
+    }
+
+    fn run(mut self) {
+        for _ in 0..150 {
+            self.step();
+            self.look();
+            if self.dice.u8(0..10) == 0 {
+                self.quiet();
+            }
+        }
+        self.quiet();
+    }
+
+    fn step(&mut self) {
+        self.now += Duration::from_millis(self.dice.u64(0..700));
+        let who = self.dice.i64(1..=4);
+        match self.dice.u8(0..12) {
+            0 => self.inbox.attach(
+                user(who),
+                id(self.dice.u64(0..2) + 10 * who.cast_unsigned()),
+                false,
+                self.now,
+            ),
+            1 if self.dice.bool() => {
+                let one = id(self.dice.u64(0..2) + 10 * who.cast_unsigned());
+                self.inbox.detach(user(who), one);
+                self.shown.remove(&one);
+            }
+            2..5 => {
+                self.head += 1;
+                self.messages.push((self.head, who, false));
+                self.inbox.record(&said(self.head, who), self.now);
+                // Told later, as the history does it.
+                if let Some(position) = self.authority[&who] {
+                    self.moves(who, Some(position.max(self.head)));
+                }
+            }
+            5 => {
+                let at = self.dice.usize(0..self.messages.len());
+                self.messages[at].2 = true;
+                self.head += 1;
+                self.inbox.record(&deleted(self.head, self.messages[at].0), self.now);
+            }
+            6..8 => {
+                // They begin to read, or end.
+                let own =
+                    self.messages.iter().filter(|(_, sender, _)| *sender == who).map(|(n, ..)| *n).max();
+                match self.authority[&who] {
+                    Some(_) => self.moves(who, None),
+                    None => self.moves(who, Some(self.head.max(own.unwrap_or(0)))),
+                }
+            }
+            8 => self.inbox.resync(),
+            9 => self.ask(),
+            10 => self.answer(),
+            _ => self.answer_rows(),
+        }
+    }
+
+    /// The authority moves somebody. One change in some is lost on its way.
+    fn moves(&mut self, who: i64, to: Option<i64>) {
+        self.version += 1;
+        self.authority.insert(who, to);
+        if self.dice.u8(0..8) > 0 {
+            self.inbox.change(change(self.version, who, to), self.now);
+        }
+    }
+
+    fn ask(&mut self) {
+        if self.asked.is_none() && self.inbox.wants_positions() {
+            self.asked = Some(self.inbox.ask().0);
+        }
+        if self.rows.is_none() && self.inbox.wants_rows() {
+            self.rows = self.inbox.ask_rows(room(), Vec::new());
+        }
+    }
+
+    fn answer(&mut self) {
+        let Some(users) = self.asked.take() else { return };
+        if self.dice.u8(0..5) == 0 {
+            self.inbox.fail(self.now);
+            return;
+        }
+        let positions = users.iter().map(|user| (*user, self.authority[&user.get()].map(seq))).collect();
+        self.inbox.answer(MemberPositions { life: Life(1), version: self.version, positions }, self.now);
+    }
+
+    fn answer_rows(&mut self) {
+        let Some(Recent { since, up_to, .. }) = self.rows.take() else { return };
+        assert_eq!(up_to.get().max(self.floor), self.floor, "what is in memory is not read");
+        let inside = |(n, ..): &&(i64, i64, bool)| *n <= up_to.get();
+        let last = self.messages.iter().rfind(inside).map(|message| (*Self::record(message)).clone());
+        let counted = self.messages.iter().filter(inside).filter(|(n, _, gone)| *n > since.get() && !gone);
+        let counted = counted.map(|(n, sender, _)| (seq(*n), user(*sender))).collect();
+        self.inbox.rows(Some(Latest { room: room(), last, counted, stored: up_to }), self.now);
+    }
+
+    fn look(&mut self) {
+        for Line { to, state } in self.inbox.look(self.now) {
+            for id in to {
+                self.shown.insert(id, state);
+            }
+        }
+    }
+
+    /// Everything that is on its way comes, a lost change is noticed, and time passes.
+    fn quiet(&mut self) {
+        self.version += 1;
+        self.inbox.change(change(self.version, 9, None), self.now);
+        for _ in 0..100 {
+            self.ask();
+            self.answer();
+            self.answer_rows();
+            self.look();
+            self.now += SECOND;
+        }
+        assert_eq!(self.inbox.deadline(), None, "seed {}", self.seed);
+        for (user, member) in &self.inbox.members {
+            let unread = self.unread(user.get());
+            for id in &member.subscriptions {
+                let state = self.shown.get(id).unwrap_or_else(|| panic!("seed {}: {id:?}", self.seed));
+                assert_eq!(state.unread.unwrap().count, unread, "seed {}, {user:?}", self.seed);
+            }
+        }
+    }
+
+    fn unread(&self, who: i64) -> u32 {
+        let Some(position) = self.authority[&who] else { return 0 };
+        let there = |(n, _, gone): &&(i64, i64, bool)| *n > position && !gone;
+        let own = self.messages.iter().filter(there).filter(|(_, sender, _)| *sender == who);
+        let from = own.map(|(n, ..)| *n).max().unwrap_or(position);
+        u32::try_from(self.messages.iter().filter(there).filter(|(n, ..)| *n > from).count()).unwrap()
+    }
+}
