@@ -308,3 +308,35 @@ test('a token about to end is replaced on the open connection', async () => {
   expect(FakeSocket.last.header('SEND', 'destination')).toBe('/app/token');
   expect(FakeSocket.last.frames.at(-1)).toContain('token-2');
 });
+
+test("one's rooms are followed with a room open or without, and again on every connection", async () => {
+  const connection = connect();
+  const stop = connection.followInbox();
+  await settle();
+  FakeSocket.last.connected();
+  const line = (body: object) => {
+    const id = FakeSocket.last.frames
+      .find((frame) => frame.includes('/queue/rooms'))
+      ?.match(/^id:(.*)$/m)?.[1];
+    const headers = { subscription: id ?? '', destination: '/user/queue/rooms', 'message-id': 'u1' };
+    FakeSocket.last.frame('MESSAGE', headers, JSON.stringify(body));
+  };
+  line({ type: 'room', room: 7, unread: 2, read: 5, last: null });
+  line({ type: 'rooms', rooms: 1 });
+  expect(connection.inbox.view.total).toBe(2);
+  connection.close(connection.open(7));
+  await settle();
+  expect(FakeSocket.last.readyState).toBe(1);
+  FakeSocket.last.close();
+  await vi.advanceTimersByTimeAsync(500);
+  FakeSocket.last.connected();
+  expect(connection.inbox.view.total).toBe(2);
+  line({ type: 'rooms', rooms: 0 });
+  expect(connection.inbox.view.total).toBe(0);
+  stop();
+  await settle();
+  expect(FakeSocket.last.header('DISCONNECT', 'receipt')).toBeDefined();
+  FakeSocket.last.close();
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(FakeSocket.opened).toHaveLength(2);
+});

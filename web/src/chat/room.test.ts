@@ -347,3 +347,38 @@ test('closing ends the reading and every timer', () => {
   expect(link.unsubscribed).toEqual([link.subscriptions[0]?.id]);
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test('what was unread when the room was opened is set apart, and stays so', () => {
+  const room = new Room({ room: 7, me: ME });
+  const link = new FakeLink();
+  room.attach(link);
+  for (const seq of [3, 4, 5]) link.message(seq, { history: true });
+  link.receipt(link.subscriptions[0]?.headers.receipt, { read: '3' });
+  expect(room.view.readUpTo).toBe(3);
+  link.message(6);
+  room.detach();
+  room.attach(link);
+  link.message(7, { history: true });
+  link.recovered(true);
+  link.receipt(link.subscriptions[1]?.headers.receipt, { read: '6' });
+  expect(room.view.readUpTo).toBe(3);
+});
+
+test('nothing is set apart where nothing is unread, or only what is deleted or one said oneself', () => {
+  const readUpTo = (read: string | undefined) => {
+    const room = new Room({ room: 7, me: ME });
+    const link = new FakeLink();
+    room.attach(link);
+    link.message(3, { history: true });
+    link.message(4, { history: true });
+    link.amend(5, 4, undefined, { history: true });
+    link.message(6, { history: true, sender: ME });
+    link.receipt(link.subscriptions[0]?.headers.receipt, read === undefined ? {} : { read });
+    link.message(7);
+    return room.view.readUpTo;
+  };
+  // On another device one was reading already, or it is not known.
+  expect(readUpTo(undefined)).toBeUndefined();
+  expect(readUpTo('3')).toBeUndefined();
+  expect(readUpTo('2')).toBe(2);
+});

@@ -125,7 +125,7 @@ export class Room {
     this.#subscription = this.#unique('room');
     this.#subscribeReceipt = this.#unique('subscribe');
     link.expectReceipt(this.#subscribeReceipt, ({ read }) => {
-      if (this.#status === 'joining') this.#readUpTo = this.#unreadBehind(timeline, read);
+      if (after === undefined) this.#readUpTo = this.#unreadBehind(timeline, read);
       if (timeline !== this.#timeline) this.#atStart = timeline.first === undefined;
       this.#timeline = timeline;
       this.#status = 'live';

@@ -4,7 +4,13 @@ import { useText } from '../text/text.tsx';
 const MOST = 999;
 
 /** How many messages are unread; nothing where none is, or it is not known. */
-export function Badge({ count, more = false }: { readonly count: number | undefined; readonly more?: boolean }) {
+export function Badge({
+  count,
+  more = false,
+}: {
+  readonly count: number | undefined;
+  readonly more?: boolean;
+}) {
   const text = useText();
   if (count === undefined || (count === 0 && !more)) return null;
   const shown = more || count > MOST ? `${MOST}+` : String(count);
