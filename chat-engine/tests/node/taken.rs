@@ -135,13 +135,48 @@ async fn on_a_node_that_ends(end: impl AsyncFnOnce(Node)) {
         let of_cy = |line: &str| line.strip_prefix(&format!("{last} {}:", cy.id))?.parse().ok();
         let up_to_there = |seq| (seqs[came - 1]..seqs[came]).contains(&seq);
         let said = |line: &str| of_cy(line).is_some_and(up_to_there);
-        redis::value_becomes(&format!("{}{{room:{room}}}:checkpoints", world.prefix()), said).await;
+        redis::value_becomes(&checkpoints(world, room), said).await;
         end(doomed).await;
         let unread = a.post(room, "거기 있어?").await;
         let out = a.expect_count(unread, 2);
         tokio::time::timeout(PATIENCE, out).await.expect("nobody of that node reads any more");
         expect_read(&mut a, &seqs, came).await;
         drop((b, c, survivor));
+    })
+    .await;
+}
+
+fn checkpoints(world: &World, room: i64) -> String {
+    format!("{}{{room:{room}}}:checkpoints", world.prefix())
+}
+
+#[tokio::test]
+async fn who_came_into_a_silent_room_on_a_killed_node_of_a_cluster_has_read_it() {
+    with_world_as(Backing::ProcessesOnly, &[], async |world| {
+        let (mut doomed, survivor) = tokio::join!(Node::start(world), Node::start(world));
+        let (anna, bo, cy) = (world.person().await, world.person().await, world.person().await);
+        let room = world.room(&[&anna, &bo, &cy]).await;
+        let mut a = Client::connect(survivor.addr, &anna.token).await;
+        // Nobody reads on that node.
+        let alarm = format!("/chatalarm/{room}");
+        a.send(Command::Subscribe, &[("id", "alarm"), ("destination", &alarm), ("receipt", "r")], "").await;
+        a.expect_receipt("r").await;
+        let seq = a.post(room, "다들 어디야?").await;
+        a.expect_count(seq, 2).await;
+        // Each in turn, and nothing else happens there.
+        let mut others = Vec::new();
+        for (left, person) in [(1, &bo), (0, &cy)] {
+            let mut other = Client::connect(doomed.addr, &person.token).await;
+            other.follow_with_history(room, 10).await;
+            a.expect_count(seq, left).await;
+            redis::value_becomes(&checkpoints(world, room), |line| line == seq.to_string()).await;
+            others.push(other);
+        }
+        doomed.process.kill().await.unwrap();
+        let unread = a.post(room, "거기 있어?").await;
+        a.expect_count(unread, 2).await;
+        assert_eq!(a.counts()[&seq], 0);
+        drop((others, survivor));
     })
     .await;
 }
