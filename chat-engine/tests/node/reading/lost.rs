@@ -147,3 +147,28 @@ async fn a_cluster_whose_redis_is_restarted_with_older_data_counts_right() {
 async fn a_cluster_whose_redis_fails_over_to_one_that_lacks_writes_counts_right() {
     people_chat_meanwhile(Loss::FailedOver).await;
 }
+
+/// Only who lives is lost: nobody else clears away what the nodes were before.
+#[tokio::test]
+async fn a_cluster_whose_nodes_are_somebody_else_all_at_once_counts_nobody_twice() {
+    with_ground(&[], async |ground| {
+        let world = ground.world;
+        let (anna, bo) = (world.person().await, world.person().await);
+        let (members, nodes) = ([&anna, &bo], format!("{}{{nodes}}:living", world.prefix()));
+        let room = world.room(&members).await;
+        let mut a = ground.follow(0, &anna, room).await;
+        let mut b = ground.follow(1, &bo, room).await;
+        let seq = a.post(room, "하나").await;
+        a.expect_count(seq, 0).await;
+        b.expect_count(seq, 0).await;
+        ground.redis.ask_until(&format!("ZCARD {nodes}"), ":2").await;
+        ground.redis.ask(&format!("DEL {nodes}")).await;
+        ground.redis.ask_until(&format!("ZCARD {nodes}"), ":2").await;
+        ground.agree(room, &members, &mut [(&anna, &mut a), (&bo, &mut b)]).await;
+        b.disconnect().await;
+        let unread = a.post(room, "둘").await;
+        a.expect_count(unread, 1).await;
+        ground.agree(room, &members, &mut [(&anna, &mut a)]).await;
+    })
+    .await;
+}
