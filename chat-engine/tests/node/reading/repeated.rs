@@ -1,6 +1,6 @@
 //! Calls whose answers were lost are made again, and calls that were given up come late.
 
-use super::ground::with_ground;
+use super::ground::{readers, with_ground};
 
 #[tokio::test]
 async fn a_call_of_a_cluster_that_is_made_twice_counts_once() {
@@ -30,6 +30,8 @@ async fn a_call_of_a_cluster_that_is_made_twice_counts_once() {
         ground.agree(room, &members, &mut [(&anna, &mut a), (&bo, &mut b), (&cho, &mut c)]).await;
         assert_ne!(entered, before);
         assert_eq!(version().await, entered, "the second time it changes nothing");
+        let reading = readers(&ground.redis, world.prefix(), room).await;
+        assert_eq!(reading[&bo.id.get()], 1, "nor has one to leave twice: {reading:?}");
 
         way.lose_answers();
         b.disconnect().await;
