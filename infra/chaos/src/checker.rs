@@ -1,6 +1,7 @@
 //! Holds what clients saw and were told against the rows.
 
 mod contents;
+mod counts;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,7 @@ pub fn check(room: &Room<'_>) -> Vec<Violation> {
         contents::as_stored(&report.view, &rows, &mut found);
         contents::replays_tell_what_is_so_by_now(&report.view, &mut found);
     }
+    counts::as_nobody_else_has_read(room, &mut found);
     found.whose = format!("room {}", room.number);
     acknowledged_is_stored(&room.others, &rows, &mut found);
     let all = room.reports.iter().flat_map(|report| &report.acknowledged);
@@ -143,6 +145,8 @@ fn in_order_and_once(report: &Report, found: &mut Findings) {
 /// Messages and memberships: all of the room's, and nothing else. Changes: only what is stored.
 fn the_same_as_stored(report: &Report, room: &Room<'_>, rows: &Rows<'_>, found: &mut Findings) {
     let last = room.rows.last().map_or(0, |row| row.seq);
+    // Who went before the others saw nothing of what came then.
+    let last = report.went_after.unwrap_or(last).min(last);
     let mut seen = BTreeMap::new();
     for record in report.view.seen.iter().filter(|record| record.seq <= last) {
         seen.insert(record.seq, record);
@@ -158,7 +162,8 @@ fn the_same_as_stored(report: &Report, room: &Room<'_>, rows: &Rows<'_>, found: 
             Some(_) => {}
         }
     }
-    for row in room.rows.iter().filter(|row| matches!(row.kind, Kind::Message | Kind::Membership)) {
+    let shown = room.rows.iter().filter(|row| matches!(row.kind, Kind::Message | Kind::Membership));
+    for row in shown.filter(|row| row.seq <= last) {
         if !seen.contains_key(&row.seq) {
             found.add("every member sees every record", format!("never saw {row:?}"), Some(row.seq));
         }

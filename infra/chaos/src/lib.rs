@@ -5,6 +5,7 @@
 
 pub mod checker;
 pub mod cluster;
+pub mod counts;
 pub mod journal;
 pub mod person;
 pub mod proxy;

@@ -4,12 +4,13 @@ mod resume;
 mod session;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use fastrand::Rng;
+use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, watch},
     time::{Instant, sleep},
@@ -17,6 +18,7 @@ use tokio::{
 
 use crate::{
     cluster::Cluster,
+    counts::{Counts, expected},
     view::View,
     wire::{Connection, Ended},
     world::{Account, World},
@@ -31,9 +33,16 @@ pub enum Phase {
     Live,
     /// Everybody comes back and gets rid of what they still have to say.
     Settle,
-    /// Everybody has answered; until they have seen the record at each room's last place.
+    /// Everybody has answered; they see the record at each room's last place, and stay.
     CatchUp(Vec<i64>),
+    /// Those whose turn it is go when they have seen that.
+    Apart(usize, Vec<i64>),
+    /// The others go when they have seen that, and show how many have not.
+    Count(Vec<i64>),
 }
+
+/// Who goes together in the end, and does not read what is said then; the last of so many parts stays.
+pub const TURNS: usize = 3;
 
 /// What everybody shares.
 pub struct Surroundings {
@@ -49,6 +58,12 @@ pub struct Surroundings {
     pub arrived: Semaphore,
     /// See [`Surroundings::arrived`].
     pub settled: Semaphore,
+    /// The same for everybody who has seen the last word.
+    pub caught_up: Semaphore,
+    /// In each room, what those who went in the end had seen.
+    pub gone: Vec<Mutex<Vec<i64>>>,
+    /// One permit more for each of them.
+    pub went: Semaphore,
     /// A room that nobody here is a member of.
     pub foreign_room: i64,
 }
@@ -101,6 +116,10 @@ pub struct Report {
     pub room: usize,
     /// What they saw.
     pub view: View,
+    /// How many had not read each message, as they showed it in the end.
+    pub counts: BTreeMap<i64, Option<i64>>,
+    /// The last that they had seen when they went before the others; none if they stayed.
+    pub went_after: Option<i64>,
     /// What was acknowledged to them.
     pub acknowledged: Vec<Acknowledged>,
     /// What never was.
@@ -116,8 +135,12 @@ pub struct Person {
     room: i64,
     room_index: usize,
     around: Arc<Surroundings>,
+    /// With whom they go in the end.
+    turn: usize,
     rng: Rng,
     view: View,
+    counts: Counts,
+    went_after: Option<i64>,
     pending: VecDeque<Pending>,
     acknowledged: Vec<Acknowledged>,
     /// Own messages that may still be changed.
@@ -128,9 +151,17 @@ pub struct Person {
     next_number: u64,
     /// Whether a SUBSCRIBE was ever answered, so that the next goes on from there.
     has_followed: bool,
-    has_arrived: bool,
-    has_settled: bool,
+    told: Told,
     connections: u64,
+}
+
+/// What somebody has let everybody know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Nothing,
+    Arrived,
+    Settled,
+    CaughtUp,
 }
 
 /// Why a session is over.
@@ -140,16 +171,16 @@ enum Over {
     Ended(Ended),
     /// They went, and stay away for a while.
     Away(Duration),
-    /// All is seen.
+    /// There is nothing left to be done.
     Done,
 }
 
 impl Person {
-    /// Somebody who behaves as `seed` says.
+    /// Somebody who behaves as `seed` says, in a room with so many members.
     pub fn new(
         number: usize,
         account: Account,
-        (room_index, room): (usize, i64),
+        (room_index, room, members): (usize, i64, usize),
         seed: u64,
         around: Arc<Surroundings>,
     ) -> Self {
@@ -158,9 +189,12 @@ impl Person {
             account,
             room,
             room_index,
+            turn: number / around.gone.len() % TURNS,
             around,
             rng: Rng::with_seed(seed ^ (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             view: View::default(),
+            counts: Counts::new(members),
+            went_after: None,
             pending: VecDeque::new(),
             acknowledged: Vec::new(),
             own: Vec::new(),
@@ -168,8 +202,7 @@ impl Person {
             left_at: None,
             next_number: 0,
             has_followed: false,
-            has_arrived: false,
-            has_settled: false,
+            told: Told::Nothing,
             connections: 0,
         }
     }
@@ -180,13 +213,15 @@ impl Person {
         tokio::select! {
             () = self.come_and_go() => {}
             _ = stop.wait_for(|enough| *enough) => {
-                self.note("never caught up", &format!("last saw {}", self.view.last()));
+                self.note("never done", &format!("last saw {}", self.view.last()));
             }
         }
         Report {
             name: self.name,
             room: self.room_index,
             view: self.view,
+            counts: self.counts.shown().clone(),
+            went_after: self.went_after,
             acknowledged: self.acknowledged,
             unanswered: self.pending.len(),
             connections: self.connections,
@@ -210,7 +245,10 @@ impl Person {
                 pending.sent = None;
             }
             let pause = match over {
-                Over::Done => return,
+                Over::Done => {
+                    self.tell_that_they_went();
+                    return;
+                }
                 Over::Away(pause) => pause,
                 Over::Ended(ended) => {
                     self.note("connection ended", &ended.to_string());
@@ -219,6 +257,25 @@ impl Person {
             };
             self.rest(pause).await;
         }
+    }
+
+    /// Others show from now on that they have not read what comes.
+    fn tell_that_they_went(&mut self) {
+        if let Phase::Apart(..) = *self.around.phase.borrow() {
+            let last = self.view.last();
+            self.went_after = Some(last);
+            self.around.gone[self.room_index].lock().push(last);
+            self.around.went.add_permits(1);
+        }
+    }
+
+    /// Whether every message shows how many have not read it. Everybody who is to go has gone.
+    fn counts_are_right(&self) -> bool {
+        let gone = self.around.gone[self.room_index].lock();
+        let is_right = |(seq, unread): (&i64, &Option<i64>)| {
+            unread.is_some_and(|unread| usize::try_from(unread) == Ok(expected(*seq, &gone)))
+        };
+        self.counts.shown().iter().all(is_right)
     }
 
     /// Stays away, but when everybody is waited for no longer than others do who lost their connection.

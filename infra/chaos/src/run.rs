@@ -8,6 +8,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context, Result, bail};
 use moyiza::servers::Store;
 pub use outcome::Outcome;
+use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -99,11 +100,12 @@ async fn in_front_of(
     let closer = world.people(1).await?.remove(0);
     let (phase, phases) = watch::channel(Phase::Arrive);
     let people = world.people(options.clients).await?;
-    let mut rooms = Vec::new();
+    let (mut rooms, mut sizes) = (Vec::new(), Vec::new());
     for number in 0..options.rooms {
         let mut members: Vec<_> = people.iter().skip(number).step_by(options.rooms).cloned().collect();
         members.push(closer.clone());
         rooms.push(world.room(&members).await?);
+        sizes.push(members.len());
     }
     let foreign_room = world.room(std::slice::from_ref(&closer)).await?;
     let around = Arc::new(Surroundings {
@@ -113,13 +115,17 @@ async fn in_front_of(
         pace: options.pace,
         arrived: Semaphore::new(0),
         settled: Semaphore::new(0),
+        caught_up: Semaphore::new(0),
+        gone: rooms.iter().map(|_| Mutex::default()).collect(),
+        went: Semaphore::new(0),
         foreign_room,
     });
     let (enough, stop) = watch::channel(false);
     let mut living = JoinSet::new();
     for (number, account) in people.into_iter().enumerate() {
         let room = number % options.rooms;
-        let person = Person::new(number, account, (room, rooms[room]), options.seed, around.clone());
+        let room = (room, rooms[room], sizes[room]);
+        let person = Person::new(number, account, room, options.seed, around.clone());
         living.spawn(person.live(stop.clone()));
     }
     let all = u32::try_from(options.clients)?;
@@ -134,13 +140,9 @@ async fn in_front_of(
     journal.note("the cluster is ready again");
 
     phase.send_replace(Phase::Settle);
-    match timeout(PATIENCE, around.settled.acquire_many(all)).await {
-        Ok(permits) => permits?.forget(),
-        Err(_) => journal.note(&format!("only {} of {all} have settled", around.settled.available_permits())),
-    }
-    let (last, others) = closing::say_last(&cluster, &closer, &rooms, PATIENCE).await?;
-    journal.note("the last word is said in every room");
-    phase.send_replace(Phase::CatchUp(last.clone()));
+    closing::wait_for(&around.settled, all, "have settled", &journal, PATIENCE).await?;
+    let (last, others) = closing::part(&around, &closer, &rooms, &phase, all, PATIENCE).await?;
+    phase.send_replace(Phase::Count(last.clone()));
     let rows_are_there = timeout(PATIENCE, closing::stored(around.world.pool(), &rooms, &last)).await.is_ok();
     let reports = gather(living, enough).await?;
     let mut outcome = Outcome::new(&journal, faults, &reports, &cluster);
@@ -152,7 +154,7 @@ async fn in_front_of(
             number: *room,
             rows: checker::read(around.world.pool(), *room, last[index]).await?,
             reports: reports.iter().filter(|report| report.room == index).collect(),
-            others: vec![others[index].clone()],
+            others: others.iter().map(|said| said[index].clone()).collect(),
         };
         outcome.add(&room, checker::check(&room));
     }

@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod changes;
+mod counts;
 mod views;
 
 use super::*;
@@ -38,6 +39,8 @@ fn report(seqs: &[i64]) -> Report {
         room: 0,
         view: View { seen: seqs.iter().map(|seq| seen(*seq)).collect(), ..View::default() },
         acknowledged: seqs.iter().map(|seq| said(*seq)).collect(),
+        counts: seqs.iter().map(|seq| (*seq, Some(0))).collect(),
+        went_after: None,
         unanswered: 0,
         connections: 1,
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Acknowledged, Ask, Over, Person, Phase, resume::Filling};
+use super::{Acknowledged, Ask, Over, Person, Phase, Told, resume::Filling};
 use crate::{
     view::Seen,
     wire::{Connection, Ended, Frame},
@@ -69,12 +69,15 @@ impl Person {
             match frame.command.as_str() {
                 "RECEIPT" => self.take_receipt(&frame),
                 "MESSAGE" => match frame.header("subscription") {
-                    Some("chat") if was_filling => {}
-                    Some("chat") => match frame.number("seq").map(|seq| self.parse(seq, &frame)) {
-                        Some(Ok(seen)) => self.view.add(seen),
-                        Some(Err(error)) => self.wrong(error),
-                        None => {}
-                    },
+                    Some("chat") => {
+                        self.count(&frame);
+                        match frame.number("seq").map(|seq| self.parse(seq, &frame)) {
+                            Some(Ok(_)) if was_filling => {}
+                            Some(Ok(seen)) => self.view.add(seen),
+                            Some(Err(error)) => self.wrong(error),
+                            None => {}
+                        }
+                    }
                     Some("errors") => {}
                     _ => self.wrong(format!("a message of a room that is not theirs: {frame:?}")),
                 },
@@ -147,23 +150,30 @@ impl Person {
         connection.send("SUBSCRIBE", &headers, "").await
     }
 
-    /// Lets everybody know how far this one is; `true` when nothing is left to be seen.
+    /// Lets everybody know how far this one is; `true` when nothing is left to be done.
     fn is_done(&mut self, state: &State) -> bool {
         if !state.follows || state.filling.is_some() || !self.pending.is_empty() {
             return false;
         }
-        if !self.has_arrived {
-            self.has_arrived = true;
+        if self.told < Told::Arrived {
+            self.told = Told::Arrived;
             self.around.arrived.add_permits(1);
         }
-        let (settling, done) = match &*self.around.phase.borrow() {
-            Phase::Arrive | Phase::Live => (false, false),
-            Phase::Settle => (true, false),
-            Phase::CatchUp(last) => (true, self.view.last() >= last[self.room_index]),
+        let has_seen = |last: &[i64]| self.view.last() >= last[self.room_index];
+        let (settling, caught_up, done) = match &*self.around.phase.borrow() {
+            Phase::Arrive | Phase::Live => (false, false, false),
+            Phase::Settle => (true, false, false),
+            Phase::CatchUp(last) => (true, has_seen(last), false),
+            Phase::Apart(turn, last) => (true, has_seen(last), has_seen(last) && self.turn == *turn),
+            Phase::Count(last) => (true, has_seen(last), has_seen(last) && self.counts_are_right()),
         };
-        if settling && self.is_member() && !self.has_settled {
-            self.has_settled = true;
+        if settling && self.is_member() && self.told < Told::Settled {
+            self.told = Told::Settled;
             self.around.settled.add_permits(1);
+        }
+        if caught_up && self.told == Told::Settled {
+            self.told = Told::CaughtUp;
+            self.around.caught_up.add_permits(1);
         }
         done
     }
@@ -211,8 +221,10 @@ impl Person {
         state: &mut State,
         frame: &Frame,
     ) -> Result<(), Over> {
+        self.count(frame);
         let Some(seq) = frame.number("seq") else {
             if frame.body.contains(r#""type":"recovered""#) && frame.body.contains("false") {
+                self.counts.clear();
                 state.asked_at = Instant::now();
                 state.known = self.view.last();
                 state.filling = Some(self.begin_to_fill(connection).await?);
@@ -233,6 +245,20 @@ impl Person {
             }
         }
         Ok(())
+    }
+
+    /// Shows how many have not read what the frame is about.
+    fn count(&mut self, frame: &Frame) {
+        let counted = match frame.number("seq") {
+            Some(seq) if frame.body.contains(r#""type":"message""#) => {
+                self.counts.message(seq, frame.number("unread"))
+            }
+            Some(_) => Ok(()),
+            None => self.counts.event(&frame.body),
+        };
+        if let Err(wrong) = counted {
+            self.wrong(wrong);
+        }
     }
 
     fn parse(&self, seq: i64, frame: &Frame) -> Result<Seen, String> {

@@ -168,6 +168,8 @@ impl Chatter {
             room: 0,
             view: self.view,
             acknowledged: self.acknowledged,
+            counts: BTreeMap::new(),
+            went_after: None,
             unanswered: 0,
             connections: 0,
         }
