@@ -1,6 +1,7 @@
 //! Lists of rooms, as people see them: the last message of each, and how many they have not read. In a cluster every second
 //! connection is to the other node; what is asserted is where a line comes to rest.
 
+mod cost;
 mod list;
 mod trouble;
 
