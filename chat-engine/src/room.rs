@@ -9,6 +9,7 @@
 //! Call any input, then carry out the [`Output`]s it pushed, in order, before the next input; call
 //! [`flush_due`](Room::flush_due) when [`deadline`](Room::deadline) has come.
 
+mod acknowledged;
 mod arrivals;
 mod checkpoint;
 mod repair;
@@ -20,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use acknowledged::Acknowledged;
 use arrivals::Arrival;
 pub use arrivals::Past;
 pub use replica::Replica;
@@ -86,6 +88,13 @@ pub enum Output {
         /// The last record that they are known to have taken.
         taken: Seq,
     },
+    /// Tell the authority how far somebody has read without reading now.
+    ReadUpTo {
+        /// Who.
+        user: UserId,
+        /// The last record they acknowledged.
+        seq: Seq,
+    },
 }
 
 /// Somebody who wants to follow the room.
@@ -133,6 +142,7 @@ pub struct Room {
     readers: HashMap<UserId, Reader>,
     pending: Vec<ReadRange>,
     pending_since: Option<Instant>,
+    acknowledged: Acknowledged,
 }
 
 impl Room {
@@ -154,6 +164,7 @@ impl Room {
             readers: HashMap::new(),
             pending: Vec::new(),
             pending_since: None,
+            acknowledged: Acknowledged::default(),
         }
     }
 
@@ -184,7 +195,8 @@ impl Room {
 
     /// When [`flush_due`](Self::flush_due) is to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        self.pending_since.map(|since| since + MERGE_WINDOW).or(self.patience)
+        let pending = self.pending_since.map(|since| since + MERGE_WINDOW);
+        [pending, self.acknowledged.deadline(), self.patience].into_iter().flatten().min()
     }
 
     /// The next record of the log is one that nobody is to see.
@@ -301,6 +313,7 @@ impl Room {
     pub fn unsubscribe(&mut self, id: SubscriberId, taken: Option<Seq>, out: &mut Vec<Output>) {
         self.arrivals.retain(|arrival| arrival.subscriber.id != id);
         let Some(subscriber) = self.subscribers.remove(&id) else { return };
+        self.acknowledged.tell_of(subscriber.user, out);
         if !subscriber.reads {
             return;
         }
@@ -332,10 +345,13 @@ impl Room {
         all.filter(|subscriber| subscriber.user == user).map(|subscriber| subscriber.id).collect()
     }
 
-    /// Sends the collected changes if their time has come, and lets in who has waited long enough for counts.
+    /// Sends and tells what was collected if its time has come, and lets in who has waited long enough for counts.
     pub fn flush_due(&mut self, now: Instant, out: &mut Vec<Output>) {
         if self.pending_since.is_some_and(|since| since + MERGE_WINDOW <= now) {
             self.flush(out);
+        }
+        if self.acknowledged.deadline().is_some_and(|due| due <= now) {
+            self.acknowledged.tell(out);
         }
         if self.patience.is_some_and(|until| until <= now) {
             self.patience = None;

@@ -96,6 +96,17 @@ pub enum Input {
         /// Which.
         id: SubscriberId,
     },
+    /// A subscriber has acknowledged what it was sent.
+    Acknowledge {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        id: SubscriberId,
+        /// Everything up to here.
+        seq: Seq,
+        /// Dropped when the input is taken.
+        taken: oneshot::Sender<()>,
+    },
     /// A subscriber wants older records.
     History {
         /// The room.

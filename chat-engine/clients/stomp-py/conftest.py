@@ -37,6 +37,13 @@ def person():
     return TOKENS[index], ROOMS[index % len(ROOMS)]
 
 
+def roommates():
+    """The access tokens of two members of a room, and the room."""
+    index = next(_people) % len(TOKENS)
+    other = (index + len(ROOMS)) % len(TOKENS)
+    return TOKENS[index], TOKENS[other], ROOMS[index % len(ROOMS)]
+
+
 def topic():
     """A destination that no other test knows."""
     return f"/topic/python-{uuid.uuid4()}"

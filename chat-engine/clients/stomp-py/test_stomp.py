@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 import stomp
-from conftest import HEART_BEAT, PATIENCE, person, subscribe, topic
+from conftest import HEART_BEAT, PATIENCE, person, roommates, subscribe, topic
 
 VERSIONS = ["1.0", "1.1", "1.2"]
 # The longest frame that the broker takes by default, and more than command and headers need, in bytes.
@@ -357,3 +357,30 @@ def test_a_chat_room_is_changed_and_resumed(connect):
     message = up_to(missed, lambda message: message["seq"] == live)[-1]
     assert (message["content"], message["history"]) == (f"다섯 {mark}", None)
     assert message["unread"].isdigit()
+
+
+@pytest.mark.parametrize(("version", "mode"), [*((v, "client") for v in VERSIONS), ("1.2", "client-individual")])
+def test_a_chat_room_is_read_by_who_acknowledges_whatever_comes(connect, version, mode):
+    one, two, room = roommates()
+    (sender, witness), (reader, inbox) = connect(token=one), connect(version, token=two)
+    subscribe(sender, witness, f"/chat/{room}")
+    subscribe(reader, inbox, f"/chat/{room}", ack=mode)
+    seq = say(sender, witness, "chat", room, f"읽었니 {uuid.uuid4()}")
+    # Others use the room too, and who opens it has read it.
+    unread = first = int(up_to(witness, lambda message: message["seq"] == seq)[-1]["unread"])
+    assert first > 0
+    answered = None
+    while answered != seq:
+        message = inbox.message()
+        ack(version, reader, message)
+        answered = message.headers.get("seq")
+    while unread >= first:
+        changes = up_to(witness, lambda message: message["type"] == "read")[-1].get("changes", [])
+        unread += sum(change["by"] for change in changes if change["from"] < int(seq) <= change["to"])
+    # What comes of that can be acknowledged as well.
+    event = inbox.message()
+    while json.loads(event.body)["type"] != "read":
+        event = inbox.message()
+    ack(version, reader, event, receipt="answered")
+    inbox.receipt("answered")
+    assert reader.is_connected()

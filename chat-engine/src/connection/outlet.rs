@@ -19,14 +19,31 @@ pub struct Outlet {
     pub unacknowledged: Option<SharedUnacknowledged>,
 }
 
+/// What an ACK of a message is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answerable {
+    /// To this message, which waits for it.
+    Awaited(u64),
+    /// To this message, which need not be answered.
+    Shown(u64),
+    /// To what came before: it is no message itself.
+    Behind(u64),
+}
+
 impl Outlet {
     /// Queues one of `message`'s forms.
     pub(crate) fn push(&self, message: &mut Message<'_>, mark: Option<Mark>, batch: &mut Batch) {
-        if let (Some(unacknowledged), Some(id)) = (&self.unacknowledged, message.number)
-            && unacknowledged.lock().deliver(id).is_err()
-        {
-            self.outbox.close(CloseReason::Unacknowledged);
-            return;
+        if let (Some(unacknowledged), Some(answerable)) = (&self.unacknowledged, message.answerable) {
+            let mut unacknowledged = unacknowledged.lock();
+            match answerable {
+                Answerable::Awaited(id) if unacknowledged.deliver(id).is_err() => {
+                    self.outbox.close(CloseReason::Unacknowledged);
+                    return;
+                }
+                Answerable::Awaited(_) => {}
+                Answerable::Shown(id) => unacknowledged.show(id),
+                Answerable::Behind(id) => unacknowledged.tell(id),
+            }
         }
         batch.push(&self.outbox, Outgoing { frame: message.frame(self), mark });
     }
@@ -38,8 +55,8 @@ pub(crate) struct Message<'a> {
     destination: &'a str,
     /// Its `message-id`.
     id: &'a str,
-    /// The same if it can be acknowledged.
-    number: Option<u64>,
+    /// What an ACK of it is to, if it can be acknowledged.
+    answerable: Option<Answerable>,
     headers: &'a [(&'a str, &'a str)],
     body: &'a [u8],
     kind: DataKind,
@@ -73,7 +90,7 @@ impl<'a> Message<'a> {
         Self {
             destination,
             id,
-            number: None,
+            answerable: None,
             headers,
             body,
             kind: DataKind::Text,
@@ -83,9 +100,9 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// It can be acknowledged: its `message-id` is this number.
-    pub(crate) fn numbered(mut self, number: u64) -> Self {
-        self.number = Some(number);
+    /// It can be acknowledged, by its `message-id`.
+    pub(crate) fn answerable(mut self, answerable: Answerable) -> Self {
+        self.answerable = Some(answerable);
         self
     }
 
@@ -99,7 +116,7 @@ impl<'a> Message<'a> {
 
     fn frame(&mut self, outlet: &Outlet) -> Bytes {
         let (version, deflate) = (outlet.outbox.version(), outlet.outbox.deflate());
-        let answered = outlet.unacknowledged.is_some() && self.number.is_some();
+        let answered = outlet.unacknowledged.is_some() && self.answerable.is_some();
         let same = |(form, _): &&(Form, Bytes)| {
             form.version == version
                 && form.deflate == deflate

@@ -248,7 +248,6 @@ impl Following {
             (_, Some(room)) => (room, Feed::Alarm),
             (None, None) => return Err(Refusal::Destination(destination.clone(), "SUBSCRIBE to")),
         };
-        only_auto(subscribe, "a chat room")?;
         let after = number(&subscribe.headers, "after", SEQ, |text| text.parse().ok())?;
         let expected = format!("expected 0 to {MAX_PAGE}");
         let history = number(&subscribe.headers, "history", &expected, |text| {
@@ -266,7 +265,7 @@ impl Following {
     }
 }
 
-/// Messages that bring no `ack` cannot be acknowledged.
+/// Messages that bring no `ack` cannot be acknowledged. Of one's own notices nobody waits for that.
 fn only_auto(subscribe: &Subscribe, what: &str) -> Result<(), Refusal> {
     if subscribe.ack == Ack::Auto {
         return Ok(());

@@ -4,6 +4,7 @@
 //! the client is waiting for, if any, and reads only when there is none: a client cannot ask for more than is
 //! being done. Nothing is awaited outside of it, so there is nothing to cancel.
 
+mod acknowledging;
 mod carry_out;
 mod checks;
 mod expulsion;
@@ -347,8 +348,8 @@ impl Connection {
                 self.receipt_if(receipt.as_deref());
                 (Ok(()), About::default())
             }
-            // Nothing stands on a topic's acknowledgements but their own bookkeeping, which is done.
-            Action::Acknowledged { answered: _, receipt } => {
+            Action::Acknowledged { answered, receipt } => {
+                self.acknowledged([answered]);
                 self.receipt_if(receipt.as_deref());
                 (Ok(()), About::default())
             }

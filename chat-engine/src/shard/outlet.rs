@@ -8,7 +8,8 @@ use stomp::ByteString;
 
 use super::Unavailable;
 use crate::{
-    connection::{Batch, Mark, Message, Outbox, Outlet, Owed, frames},
+    connection::{Answerable, Batch, Mark, Message, Outbox, Outlet, Owed, frames},
+    record::RecordKind,
     room::{Counted, ReadRange, SubscriberId},
 };
 
@@ -101,16 +102,36 @@ impl<'a> RoomMessage<'a> {
         id: &'a str,
         headers: &'a [(&'a str, &'a str)],
         body: &'a [u8],
+        answerable: Answerable,
         compress_from: usize,
     ) -> Self {
         let message = |destination| Message::text(destination, id, headers, body, compress_from);
         let [chat, alarm] = &destinations.0;
-        Self { feeds: [message(chat), message(alarm)] }
+        // Nothing stands on the answers to an alarm, so none is waited for.
+        let alarms = match answerable {
+            Answerable::Awaited(id) => Answerable::Shown(id),
+            other => other,
+        };
+        Self { feeds: [message(chat).answerable(answerable), message(alarm).answerable(alarms)] }
     }
 
     pub(super) fn push(&mut self, to: &RoomOutlet, mark: Option<Mark>, batch: &mut Batch) {
         to.outlet.push(&mut self.feeds[to.feed as usize], mark, batch);
     }
+}
+
+/// The number of a place, as acknowledgements have it.
+pub(super) fn number(seq: Seq) -> u64 {
+    seq.get().unsigned_abs()
+}
+
+/// What an ACK of a record is to. A page is looked at, it does not come by itself: nothing waits for answers to that; nor
+/// to what counts nobody as unread.
+pub(super) fn answerable(counted: &Counted, page: bool) -> Answerable {
+    let (record, _) = counted;
+    let seq = number(record.seq);
+    let awaited = record.draft.kind == RecordKind::Message && !page;
+    if awaited { Answerable::Awaited(seq) } else { Answerable::Shown(seq) }
 }
 
 /// The id, headers and body of a record's MESSAGE.

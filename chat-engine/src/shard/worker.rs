@@ -205,6 +205,10 @@ impl Worker {
                     answer.give(&outlet.outbox, &mut self.batch);
                 }
             }
+            Input::Acknowledge { room, id, seq, taken } => {
+                drop(taken);
+                self.with_room(room, |room, _| room.acknowledge(id, seq, Instant::now()));
+            }
             Input::History { room, id, place, limit, answer, taken } => {
                 let asked = pages::Asked::by_subscriber(id, place, limit, answer, taken);
                 match self.rooms.get_mut(&room) {

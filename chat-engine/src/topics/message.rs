@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use stomp::{ByteString, Command, Decoder, Headers, Limits, Send, Version, encode};
 
-use crate::connection::Message;
+use crate::connection::{Answerable, Message};
 
 /// Headers of a SEND that do not reach subscribers: they are the protocol's, the server's to say, or a secret.
 const RESERVED: [&str; 18] = [
@@ -49,7 +49,7 @@ impl TopicMessage {
     pub(super) fn with_forms(&self, number: u64, compress_from: usize, push: impl FnOnce(&mut Message<'_>)) {
         let (id, headers) = (number.to_string(), self.client_headers());
         let message = Message::text(&self.destination, &id, &headers, &self.body, compress_from);
-        push(&mut message.numbered(number).of_any_kind());
+        push(&mut message.answerable(Answerable::Awaited(number)).of_any_kind());
     }
 
     /// As one node tells the others.

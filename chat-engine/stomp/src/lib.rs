@@ -23,5 +23,5 @@ pub use frame::{Command, Frame, Headers};
 pub use heartbeat::{HeartBeat, HeartBeatError};
 pub use request::{Ack, Acknowledgement, Connect, Request, RequestError, Send, Subscribe, access_token};
 pub use session::Session;
-pub use unacknowledged::{NotDelivered, TooMany, Unacknowledged};
+pub use unacknowledged::{Delivery, NotDelivered, TooMany, Unacknowledged};
 pub use version::Version;

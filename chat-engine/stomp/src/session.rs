@@ -19,7 +19,8 @@ use transactions::Transactions;
 pub use violation::Violation;
 
 use crate::{
-    Acknowledgement, Command, Connect, Decoder, Frame, HeartBeat, Limits, Request, Send, Subscribe, Version,
+    Ack, Acknowledgement, Command, Connect, Decoder, Frame, HeartBeat, Limits, Request, Send, Subscribe,
+    Unacknowledged, Version,
 };
 
 /// What a server allows its clients, and offers them.
@@ -195,7 +196,18 @@ impl<S: Clone> Session<S> {
     pub fn subscribe(&mut self, subscribe: &Subscribe, data: S) -> Option<SharedUnacknowledged> {
         let limit = self.settings.unacknowledged;
         let Phase::Connected(connected) = &mut self.phase else { return None };
-        connected.subscriptions.insert(subscribe, data, limit)
+        let unacknowledged = (subscribe.ack != Ack::Auto).then(|| Unacknowledged::new(subscribe.ack, limit));
+        connected.subscriptions.insert(subscribe, data, unacknowledged)
+    }
+
+    /// The same for messages that are kept anyway. With `ack:client` any number of them may wait for an answer, which costs
+    /// nothing; but 1.0 need not say which subscription it answers, and each is noted to find that out.
+    pub fn follow(&mut self, subscribe: &Subscribe, data: S) -> Option<SharedUnacknowledged> {
+        let Phase::Connected(connected) = &mut self.phase else { return None };
+        if subscribe.ack != Ack::Client || connected.version == Version::V10 {
+            return self.subscribe(subscribe, data);
+        }
+        connected.subscriptions.insert(subscribe, data, Some(Unacknowledged::cumulative()))
     }
 
     /// Forgets a subscription that came to nothing.

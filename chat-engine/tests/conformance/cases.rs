@@ -12,6 +12,7 @@ pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod negotiation;
 pub(crate) mod receipt;
+pub(crate) mod rooms;
 pub(crate) mod send;
 pub(crate) mod subscribe;
 pub(crate) mod transactions;

@@ -17,6 +17,8 @@ mod page;
 #[path = "../harness/people.rs"]
 mod people;
 mod requirements;
+#[path = "../harness/rooms.rs"]
+mod rooms;
 #[path = "../harness/settings.rs"]
 mod settings;
 mod stage;

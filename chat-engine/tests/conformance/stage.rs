@@ -7,7 +7,7 @@ use shared::{event, testing};
 use sqlx::PgPool;
 use tokio::runtime::Handle;
 
-use crate::{client::Client, people, requirements::Version, settings::settings};
+use crate::{client::Client, people, requirements::Version, rooms, settings::settings};
 
 /// The engine's heart-beats, in milliseconds: short, because cases wait for several.
 pub(crate) const HEART_BEAT_MS: u64 = 200;
@@ -75,15 +75,30 @@ impl Stage {
         self.connect_with(version, "")
     }
 
+    /// Two who are connected, and the chat room whose members they are.
+    pub(crate) fn roommates(&self) -> (Client, Client, String) {
+        let pool = &self.world.pool;
+        let (room, [one, other]) = self.world.runtime.block_on(async {
+            let claims = [people::sign_up(pool).await, people::sign_up(pool).await];
+            let room = rooms::open(pool, &claims.each_ref().map(|claims| claims.sub)).await;
+            (room, [people::sign(pool, &claims[0]).await, people::sign(pool, &claims[1]).await])
+        });
+        let connect = |token: &str| self.connect_by(token, self.version, "");
+        (connect(&one), connect(&other), format!("/chat/{room}"))
+    }
+
     /// Connected with more headers, each ended by a newline.
     pub(crate) fn connect_with(&self, version: Version, headers: &str) -> Client {
+        self.connect_by(&self.token(), version, headers)
+    }
+
+    fn connect_by(&self, token: &str, version: Version, headers: &str) -> Client {
         let mut client = Client::open(self.addr(), Some(version));
         let accept = match version {
             Version::V10 => "",
             Version::V11 => "accept-version:1.1\n",
             Version::V12 => "accept-version:1.2\n",
         };
-        let token = self.token();
         client.say(&format!("CONNECT\n{accept}host:test\nAuthorization:Bearer {token}\n{headers}\n^@"));
         client.expect("CONNECTED");
         client

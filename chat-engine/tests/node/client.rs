@@ -26,6 +26,8 @@ pub(crate) struct Client {
     early: VecDeque<Frame>,
     /// The unread count of each message, kept as a client keeps it.
     counts: BTreeMap<i64, i64>,
+    /// What it follows. Who follows a room twice gets every change twice, and a client would count for each by itself.
+    followed: Vec<String>,
     /// How often it was told to replace all counts.
     resets: usize,
 }
@@ -57,7 +59,14 @@ impl Client {
         }
         let (socket, _) = client_async(request, stream).await?;
         let decoder = Decoder::new(Limits { frame_bytes: 1 << 20, ..Limits::default() });
-        Ok(Self { socket, decoder, early: VecDeque::new(), counts: BTreeMap::new(), resets: 0 })
+        Ok(Self {
+            socket,
+            decoder,
+            early: VecDeque::new(),
+            counts: BTreeMap::new(),
+            followed: Vec::new(),
+            resets: 0,
+        })
     }
 
     /// Connected with an access token.
@@ -85,6 +94,9 @@ impl Client {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Option<()> {
+        let destination = headers.iter().find(|(name, _)| *name == "destination");
+        self.followed
+            .extend(destination.filter(|_| command == Command::Subscribe).map(|(_, to)| (*to).to_owned()));
         let mut out = BytesMut::new();
         encode(&mut out, Version::V12, command, headers.iter().copied(), body.as_bytes());
         let text = String::from_utf8(out.to_vec()).expect("frames are text");
@@ -176,8 +188,8 @@ impl Client {
 
     /// The next frame that is wanted, the others being kept; `None` when the server is gone.
     pub(crate) async fn try_expect(&mut self, wanted: impl Fn(&Frame) -> bool) -> Option<Frame> {
-        if let Some(at) = self.early.iter().position(&wanted) {
-            return self.early.remove(at);
+        if let Some(frame) = self.take_early(&wanted) {
+            return Some(frame);
         }
         loop {
             let frame = self.receive().await?;
@@ -186,6 +198,12 @@ impl Client {
             }
             self.early.push_back(frame);
         }
+    }
+
+    /// The first frame that is wanted of those that came while others were expected.
+    pub(crate) fn take_early(&mut self, wanted: impl Fn(&Frame) -> bool) -> Option<Frame> {
+        let at = self.early.iter().position(wanted)?;
+        self.early.remove(at)
     }
 
     /// The next MESSAGE of a message, not of an event.
@@ -216,10 +234,16 @@ impl Client {
             return;
         }
         let body: Value = serde_json::from_slice(&frame.body).expect("JSON");
+        let from = frame.headers.first("destination");
+        let once =
+            self.followed.iter().filter(|followed| from.is_some_and(|from| **from == ***followed)).count()
+                < 2;
         for change in body["changes"].as_array().into_iter().flatten() {
             let number = |key: &str| change[key].as_i64().expect("a number");
-            for (_, unread) in self.counts.range_mut(number("from") + 1..=number("to")) {
+            for (seq, unread) in self.counts.range_mut(number("from") + 1..=number("to")) {
+                let before = *unread;
                 *unread += number("by");
+                assert!(!once || before == UNCOUNTED || *unread >= 0, "{seq} shows {unread} by {change}");
             }
         }
         self.resets += usize::from(body["reset"].is_array());

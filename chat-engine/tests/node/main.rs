@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumptions do")]
 
 mod access;
+mod acknowledging;
 mod alerts;
 mod attack;
 mod changes;
@@ -34,6 +35,8 @@ mod redis;
 mod redis_server;
 mod repeats;
 mod resume;
+#[path = "../harness/rooms.rs"]
+mod rooms;
 #[path = "../harness/settings.rs"]
 mod settings;
 mod slow;
@@ -41,4 +44,5 @@ mod storm;
 mod taken;
 mod token;
 mod topics;
+mod ways;
 mod world;

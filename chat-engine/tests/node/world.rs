@@ -27,7 +27,7 @@ pub(crate) use members::meetup;
 use crate::{
     client::{Client, PATIENCE},
     peer::Peer,
-    people,
+    people, rooms,
     settings::settings,
 };
 
@@ -243,26 +243,7 @@ impl World {
 
     /// A room whose members these are and have been from its start.
     pub(crate) async fn room(&self, members: &[&Person]) -> i64 {
-        let room: i64 = sqlx::query_scalar(
-            "insert into meetups (kind, owner_id, title, category, capacity, member_count) \
-             values ('club', $1, 'a room', 'hobby', 1000, $2) returning id",
-        )
-        .bind(members[0].id)
-        .bind(i32::try_from(members.len()).unwrap())
-        .fetch_one(&self.pool)
-        .await
-        .unwrap();
-        sqlx::query("insert into chat_rooms (id) values ($1)").bind(room).execute(&self.pool).await.unwrap();
-        for member in members {
-            self.add_row(room, member).await;
-            sqlx::query("insert into read_positions (room_id, user_id, seq) values ($1, $2, 0)")
-                .bind(room)
-                .bind(member.id)
-                .execute(&self.pool)
-                .await
-                .unwrap();
-        }
-        room
+        rooms::open(&self.pool, &members.iter().map(|member| member.id).collect::<Vec<_>>()).await
     }
 
     /// So many people in so many rooms: person i is a member of room i mod `rooms`.

@@ -56,6 +56,8 @@ struct Open {
     follows: bool,
     /// The node's memory of who is reading.
     sessions: BTreeMap<UserId, Keeper>,
+    /// The room's memory of what was acknowledged and is still to be told.
+    acknowledged: BTreeMap<UserId, Keeper>,
 }
 
 /// The positions that a room has asked for.
@@ -273,6 +275,11 @@ impl World {
                 let held = open.sessions.remove(&user).expect("they were reading");
                 self.journal(n, r, user, taken, held);
                 self.nodes[n].calls.push_back(Call::Leave { room: r, user, taken, held });
+            }
+            Output::ReadUpTo { user, seq } => {
+                let held = open.acknowledged.remove(&user).expect("they acknowledged something");
+                self.journal(n, r, user, seq, held);
+                self.nodes[n].calls.push_back(Call::Read { room: r, user, seq, held });
             }
         }
     }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Versions } from '@stomp/stompjs';
 import { bearer, connect, person, receipt, roommates, SIDE_BY_SIDE, subscribe } from '../broker.mjs';
 
 describe('a chat room', SIDE_BY_SIDE, () => {
@@ -106,7 +107,65 @@ describe('a chat room', SIDE_BY_SIDE, () => {
     }
     assert.equal(count, 1);
   });
+
+  for (const [version, ack] of [
+    ['1.2', 'client'],
+    ['1.2', 'client-individual'],
+    ['1.1', 'client'],
+    ['1.0', 'client'],
+  ]) {
+    test(`is read by who acknowledges whatever comes, with ack: ${ack} in ${version}`, async (t) => {
+      const [one, two] = roommates();
+      const { room } = one;
+      const a = await connect(t, { connectHeaders: bearer(one.token) });
+      const b = await connect(t, {
+        connectHeaders: bearer(two.token),
+        stompVersions: new Versions([version]),
+      });
+      const shown = new Count(await subscribe(a, `/chat/${room}`));
+      const inbox = await subscribe(b, `/chat/${room}`, { ack });
+      const seq = await say(a, room, `읽었니 ${one.token.slice(-8)}`);
+      // Others use the room too, and who opens it has read it.
+      const unread = await shown.of(seq, () => true);
+      assert.ok(unread > 0);
+      let message;
+      do {
+        message = await inbox.take();
+        assert.equal('ack' in message.headers, version === '1.2');
+        message.ack();
+      } while (message.headers.seq !== seq);
+      await shown.of(seq, (count) => count < unread);
+      // What comes of that can be acknowledged as well.
+      for (;;) {
+        const event = await inbox.take();
+        await receipt(b, (headers) => event.ack(headers));
+        if (JSON.parse(event.body).type === 'read') break;
+      }
+      assert.ok(b.connected);
+    });
+  }
 });
+
+/** How many have not read a message, from what comes to a subscription. */
+class Count {
+  #inbox;
+  #unread;
+
+  constructor(inbox) {
+    this.#inbox = inbox;
+  }
+
+  /** Waits until the count of the message at `seq` is as wanted. */
+  async of(seq, wanted) {
+    while (this.#unread === undefined || !wanted(this.#unread)) {
+      const { headers, body } = await this.#inbox.take();
+      if (headers.seq === seq) this.#unread = Number(headers.unread);
+      for (const { from, to, by } of JSON.parse(body).changes ?? [])
+        if (from < Number(seq) && Number(seq) <= to) this.#unread += by;
+    }
+    return this.#unread;
+  }
+}
 
 /** Says something in a room; its seq. */
 async function say(client, room, content, headers = {}) {

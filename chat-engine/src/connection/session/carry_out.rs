@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use shared::{RoomId, Seq, UserId};
-use stomp::{Acknowledgement, ByteString, Send, Subscribe};
+use stomp::{Ack, Acknowledgement, ByteString, Send, Subscribe};
 use tokio::sync::oneshot;
 
 use super::{
@@ -222,9 +222,7 @@ impl Connection {
                 Ok(())
             }
             Asked::Commit(sends, acknowledgements, receipt) => {
-                for acknowledgement in &acknowledgements {
-                    self.session.acknowledge(acknowledgement)?;
-                }
+                self.acknowledge(&acknowledgements)?;
                 // The receipt comes when the last of them is done.
                 let outcome = Arc::new(Outcome::new(receipt, self.reply(), self.outbox.owe()));
                 for (part, sending) in sends {
@@ -307,8 +305,9 @@ impl Connection {
         let mut outlet = Outlet { outbox: self.outbox.clone(), subscription, unacknowledged: None };
         match following {
             Following::Room { room, feed, wanted } => {
-                self.session.subscribe(subscribe, Subscription::Room { room, feed, id });
-                let subscriber = Subscriber { id, user, reads: feed == Feed::Chat };
+                outlet.unacknowledged = self.session.follow(subscribe, Subscription::Room { room, feed, id });
+                let reads = feed == Feed::Chat && subscribe.ack == Ack::Auto;
+                let subscriber = Subscriber { id, user, reads };
                 let answer = Some(self.answer(receipt));
                 let outlet = RoomOutlet { outlet, feed, reads: subscriber.reads, answer };
                 self.ask(room, |taken| Input::Subscribe { room, subscriber, outlet, wanted, taken });

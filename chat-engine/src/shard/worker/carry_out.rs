@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 
 use super::{Deps, Fetched, FetchedContent, Open};
 use crate::{
-    connection::Batch,
+    connection::{Answerable, Batch},
     reading::{Life, Positions, Reading},
     room::{Output, SubscriberId},
     shard::{
         Input,
-        outlet::{ReadBody, RecoveredBody, RoomMessage, with_record_headers},
+        outlet::{ReadBody, RecoveredBody, RoomMessage, answerable, number, with_record_headers},
     },
 };
 
@@ -28,8 +28,9 @@ pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mu
     let compress_from = deps.tuning.compress_from;
     match output {
         Output::Record(counted) => with_record_headers(&counted, false, |id, headers, body| {
-            let seq = counted.0.seq;
-            let mut message = RoomMessage::new(&open.destinations, id, headers, body, compress_from);
+            let (seq, answerable) = (counted.0.seq, answerable(&counted, false));
+            let mut message =
+                RoomMessage::new(&open.destinations, id, headers, body, answerable, compress_from);
             for (id, outlet) in &open.outlets {
                 message.push(outlet, outlet.mark(*id, seq), batch);
             }
@@ -43,16 +44,19 @@ pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mu
         Output::History(to, records) => {
             let Some(outlet) = open.outlet(to) else { return };
             for counted in &records {
+                let answerable = answerable(counted, true);
                 with_record_headers(counted, true, |id, headers, body| {
-                    RoomMessage::new(&open.destinations, id, headers, body, compress_from)
+                    RoomMessage::new(&open.destinations, id, headers, body, answerable, compress_from)
                         .push(outlet, None, batch);
                 });
             }
         }
         Output::Past(records) => {
             for (counted, to) in &records {
+                let answerable = answerable(counted, false);
                 with_record_headers(counted, true, |id, headers, body| {
-                    let mut message = RoomMessage::new(&open.destinations, id, headers, body, compress_from);
+                    let mut message =
+                        RoomMessage::new(&open.destinations, id, headers, body, answerable, compress_from);
                     for (id, outlet) in to.iter().filter_map(|id| Some((id, open.outlet(*id)?))) {
                         // Who leaves before they have taken all of it has read up to there.
                         message.push(outlet, outlet.mark(*id, counted.0.seq), batch);
@@ -76,6 +80,7 @@ pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mu
         }
         Output::Enter(user) => deps.reading.enter(room, user),
         Output::Leave { user, taken } => deps.reading.leave(room, user, taken),
+        Output::ReadUpTo { user, seq } => deps.reading.read(room, user, seq),
     }
 }
 
@@ -108,14 +113,17 @@ async fn fetch(
     }
 }
 
-/// Tells an event that is no record, to these subscribers or to all that were added.
+/// Tells an event that is no record, to these subscribers or to all that were added. Its id says behind which record it
+/// comes: an ACK of it is one to that.
 fn tell(deps: &Deps, open: &mut Open, to: Option<&[SubscriberId]>, body: &impl Serialize, batch: &mut Batch) {
     open.events += 1;
-    let id = format!("e{}", open.events);
+    let head = number(open.room.head());
+    let id = format!("{head}.{}", open.events);
     let headers = [("content-type", "application/json")];
     // Numbers and flags: nothing in it can fail to serialise.
     let body = serde_json::to_vec(body).expect("an event is JSON");
-    let mut message = RoomMessage::new(&open.destinations, &id, &headers, &body, deps.tuning.compress_from);
+    let (answerable, compress_from) = (Answerable::Behind(head), deps.tuning.compress_from);
+    let mut message = RoomMessage::new(&open.destinations, &id, &headers, &body, answerable, compress_from);
     match to {
         Some(to) => {
             for outlet in to.iter().filter_map(|id| open.outlet(*id)) {

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 
 use super::Violation;
-use crate::{Ack, Acknowledgement, Subscribe, Unacknowledged};
+use crate::{Acknowledgement, Delivery, Subscribe, Unacknowledged};
 
 /// The messages of a subscription that wait for an answer: whoever delivers notes them, the session answers them.
 pub type SharedUnacknowledged = Arc<Mutex<Unacknowledged>>;
@@ -49,6 +49,22 @@ struct Entry<S> {
     data: S,
 }
 
+impl<S: Clone> Entry<S> {
+    fn has_sent(&self, delivery: Delivery) -> bool {
+        self.unacknowledged.as_ref().is_some_and(|messages| messages.lock().has_sent(delivery))
+    }
+
+    fn waits_for(&self, delivery: Delivery) -> bool {
+        self.unacknowledged.as_ref().is_some_and(|messages| messages.lock().waits_for(delivery))
+    }
+
+    /// `None` if it was never sent that.
+    fn answer(&self, delivery: Delivery, negative: bool) -> Option<Answered<S>> {
+        let through = self.unacknowledged.as_ref()?.lock().answer(delivery, negative).ok()?;
+        Some(Answered { subscription: self.data.clone(), through })
+    }
+}
+
 impl<S> Default for Subscriptions<S> {
     fn default() -> Self {
         Self { open: Vec::new(), ended: VecDeque::new(), taken_back: VecDeque::new() }
@@ -75,13 +91,12 @@ impl<S: Clone> Subscriptions<S> {
         &mut self,
         subscribe: &Subscribe,
         data: S,
-        limit: usize,
+        unacknowledged: Option<Unacknowledged>,
     ) -> Option<SharedUnacknowledged> {
         let name = subscribe.name();
         // An UNSUBSCRIBE from now on is this one's.
         self.taken_back.retain(|ended| **ended != **name);
-        let unacknowledged = (subscribe.ack != Ack::Auto)
-            .then(|| Arc::new(Mutex::new(Unacknowledged::new(subscribe.ack, limit))));
+        let unacknowledged = unacknowledged.map(|messages| Arc::new(Mutex::new(messages)));
         let entry = Entry { name: (**name).into(), unacknowledged: unacknowledged.clone(), data };
         if self.open.is_empty() {
             // Most have one: room for four would be held for nothing.
@@ -128,30 +143,31 @@ impl<S: Clone> Subscriptions<S> {
         at.and_then(|at| self.taken_back.remove(at)).is_some()
     }
 
-    /// `None` for a subscription that has ended: nobody waits for its answers.
+    /// `None` where nobody waits for it: the subscription has ended.
     pub(super) fn answer(&self, asked: &Acknowledgement) -> Result<Option<Answered<S>>, Violation> {
         let not_delivered = || Violation::NotDelivered(asked.message.clone());
-        let message: u64 = asked.message.parse().map_err(|_| not_delivered())?;
-        let ended = |name: &ByteString| self.ended.iter().any(|ended| **ended == **name);
-        if asked.subscription.as_ref().is_some_and(|name| self.find(name).is_err() && ended(name)) {
-            return Ok(None);
+        let delivery = Delivery::parse(&asked.message).ok_or_else(not_delivered)?;
+        let Some(name) = &asked.subscription else {
+            let waiting = self.open.iter().find(|entry| entry.waits_for(delivery));
+            return match waiting.or_else(|| self.only_one()) {
+                Some(entry) => entry.answer(delivery, asked.negative).map(Some).ok_or_else(not_delivered),
+                // Somebody's that waits for nothing: to guess whose might answer what is another's.
+                None if self.open.iter().any(|entry| entry.has_sent(delivery)) => Ok(None),
+                None => Err(not_delivered()),
+            };
+        };
+        match self.find(name) {
+            Ok(at) => self.open[at].answer(delivery, asked.negative).map(Some).ok_or_else(not_delivered),
+            Err(_) if self.ended.iter().any(|ended| **ended == **name) => Ok(None),
+            Err(_) => Err(Violation::NoSubscription(name.clone())),
         }
-        let candidates = match &asked.subscription {
-            Some(name) => {
-                let at = self.find(name).map_err(|_| Violation::NoSubscription(name.clone()))?;
-                &self.open[at..=at]
-            }
-            None => &self.open[..],
-        };
-        let noted = |entry: &Entry<S>| entry.unacknowledged.clone();
-        let waits = |entry: &&Entry<S>| noted(entry).is_some_and(|noted| noted.lock().waits_for(message));
-        let answer = |entry: &Entry<S>| {
-            let through = noted(entry)?.lock().answer(message, asked.negative).ok()?;
-            Some(Answered { subscription: entry.data.clone(), through })
-        };
-        // Where no subscription is named, one that waits for this comes before one that has had it.
-        let mut in_order = candidates.iter().find(waits).into_iter().chain(candidates);
-        in_order.find_map(answer).map(Some).ok_or_else(not_delivered)
+    }
+
+    /// The subscription that every answer is for, if there has been no other.
+    fn only_one(&self) -> Option<&Entry<S>> {
+        let mut answered = self.open.iter().filter(|entry| entry.unacknowledged.is_some());
+        let first = answered.next();
+        first.filter(|_| answered.next().is_none() && self.ended.is_empty())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &S)> {

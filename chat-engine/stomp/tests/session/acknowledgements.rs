@@ -137,6 +137,20 @@ fn in_1_0_a_message_is_found_whatever_its_subscription() {
 }
 
 #[test]
+fn in_1_0_an_answer_given_again_is_not_taken_for_another() {
+    let mut conversation = Conversation::connected(Version::V10);
+    for id in ["a", "b"] {
+        conversation.say(&format!("SUBSCRIBE\nid:{id}\ndestination:/{id}\nack:client\n\n\0"));
+    }
+    conversation.deliver("a", [1, 3]);
+    conversation.deliver("b", [2]);
+    assert_eq!(conversation.ask("ACK\nmessage-id:2\n\n\0"), "answered b through 2");
+    assert_eq!(conversation.ask("ACK\nmessage-id:2\nreceipt:again\n\n\0"), "done, receipt again");
+    assert_eq!(conversation.waiting("a"), 2);
+    assert!(conversation.ask("ACK\nmessage-id:4\n\n\0").starts_with("fail: no message \"4\""));
+}
+
+#[test]
 fn an_answer_may_cross_the_end_of_its_subscription() {
     for version in [Version::V11, Version::V12] {
         let mut conversation = delivered(version, "client-individual");

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// An ACK or NACK of a message in the stage's version, with more headers (each ended by a newline).
-fn answer(stage: &Stage, command: &str, message: &Frame, headers: &str) -> String {
+pub(super) fn answer(stage: &Stage, command: &str, message: &Frame, headers: &str) -> String {
     let which = match stage.version {
         Version::V10 => format!("message-id:{}", message.raw("message-id")),
         Version::V11 => {
@@ -20,7 +20,7 @@ fn answer(stage: &Stage, command: &str, message: &Frame, headers: &str) -> Strin
 }
 
 /// The commands that answer a message.
-fn answers(stage: &Stage) -> &'static [&'static str] {
+pub(super) fn answers(stage: &Stage) -> &'static [&'static str] {
     if stage.version == Version::V10 { &["ACK"] } else { &["ACK", "NACK"] }
 }
 

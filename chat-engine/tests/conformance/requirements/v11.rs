@@ -114,8 +114,10 @@ crate::requirements::requirements! {
         MUST "In `client` mode the client sends ACKs: beyond a limit it is closed without" [acknowledging::client_mode_waits_for_acks]
         MAY "A message that was not acknowledged is redelivered to another client" ("Every subscriber of a `/topic` has its own copy: there is no other client to get it.")
         PLAIN "In `client` mode an ACK is cumulative" [acknowledging::client_mode_is_cumulative]
+        PLAIN "As above: in a chat room, where what is acknowledged has been read" [rooms::client_mode_is_cumulative]
         PLAIN "As above: for its own subscription" [acknowledging::subscriptions_are_acknowledged_apart]
         MUST_NOT "In `client-individual` mode an ACK acknowledges a previous message" [acknowledging::client_individual_is_not_cumulative]
+        MUST_NOT "As above: in a chat room, where the unbroken run has been read" [rooms::client_individual_is_not_cumulative]
         MUST_NOT "As above: nor does a NACK" [acknowledging::nack_is_for_one_in_client_individual]
         PLAIN "As above: each is answered by itself, in any order" [acknowledging::each_may_be_answered_in_any_order]
     }
@@ -128,14 +130,19 @@ crate::requirements::requirements! {
         PLAIN "A message is not consumed before its ACK or NACK" [acknowledging::client_mode_waits_for_acks]
         MUST "`message-id` is required and matches that of the MESSAGE" [acknowledging::ack_needs_its_headers]
         MUST "As above: a MESSAGE that was delivered" [acknowledging::only_what_was_delivered_is_acknowledged]
+        MUST "As above: of a chat room" [rooms::only_what_was_delivered_is_acknowledged]
+        PLAIN "As above: any MESSAGE of a chat room, events and pages of history too" [rooms::every_message_can_be_acknowledged]
         MUST "`subscription` is required and matches the `id` of the subscription" [acknowledging::ack_needs_its_headers]
         MAY "`transaction` is specified" [acknowledging::an_ack_in_a_transaction_counts_when_it_commits]
         SHOULD "The ACK is then part of the transaction" [acknowledging::an_ack_in_an_aborted_transaction_does_not_count]
+        SHOULD "As above: in a chat room" [rooms::an_ack_in_a_transaction_counts_when_it_commits]
         PLAIN "As above: the transaction is one in progress" [acknowledging::an_ack_needs_its_transaction]
         PLAIN "What was acknowledged stays so: an ACK may be repeated" [acknowledging::repeating_an_ack_does_no_harm]
+        PLAIN "As above: in a chat room" [rooms::repeating_an_ack_does_no_harm]
     }
     "NACK" {
         PLAIN "The server sends the message to another client, discards it or puts it aside: it is discarded" [acknowledging::nack_is_taken]
+        PLAIN "As above: in a chat room it stays unread" [rooms::nack_consumes_nothing]
         MUST "`message-id` and `subscription` are mandatory" [acknowledging::ack_needs_its_headers]
         PLAIN "It applies to one message in `client-individual` mode" [acknowledging::nack_is_for_one_in_client_individual]
         PLAIN "It applies to all before and not yet answered otherwise" [acknowledging::nack_is_cumulative_in_client_mode]

@@ -166,9 +166,11 @@ crate::requirements::requirements! {
         MUST "In `client` mode the client sends ACKs: beyond a limit it is closed without" [acknowledging::client_mode_waits_for_acks]
         MAY "A message that was not acknowledged is redelivered to another client" ("Every subscriber of a `/topic` has its own copy: there is no other client to get it.")
         PLAIN "In `client` mode an ACK is cumulative" [acknowledging::client_mode_is_cumulative]
+        PLAIN "As above: in a chat room, where what is acknowledged has been read" [rooms::client_mode_is_cumulative]
         PLAIN "As above: for its own subscription" [acknowledging::subscriptions_are_acknowledged_apart]
         SHOULD "A client that did not process messages sends NACK" [acknowledging::nack_is_taken]
         MUST_NOT "In `client-individual` mode an ACK acknowledges a previous message" [acknowledging::client_individual_is_not_cumulative]
+        MUST_NOT "As above: in a chat room, where the unbroken run has been read" [rooms::client_individual_is_not_cumulative]
         MUST_NOT "As above: nor does a NACK" [acknowledging::nack_is_for_one_in_client_individual]
         PLAIN "As above: each is answered by itself, in any order" [acknowledging::each_may_be_answered_in_any_order]
     }
@@ -181,13 +183,18 @@ crate::requirements::requirements! {
         PLAIN "A message is not consumed before its ACK" [acknowledging::client_mode_waits_for_acks]
         MUST "`id` is included and matches the `ack` of a MESSAGE" [acknowledging::ack_needs_its_headers]
         MUST "As above: a MESSAGE that was delivered" [acknowledging::only_what_was_delivered_is_acknowledged]
+        MUST "As above: of a chat room" [rooms::only_what_was_delivered_is_acknowledged]
+        PLAIN "As above: any MESSAGE of a chat room, events and pages of history too" [rooms::every_message_can_be_acknowledged]
         MAY "`transaction` is specified" [acknowledging::an_ack_in_a_transaction_counts_when_it_commits]
         SHOULD "The ACK is then part of the transaction" [acknowledging::an_ack_in_an_aborted_transaction_does_not_count]
+        SHOULD "As above: in a chat room" [rooms::an_ack_in_a_transaction_counts_when_it_commits]
         PLAIN "As above: the transaction is one in progress" [acknowledging::an_ack_needs_its_transaction]
         PLAIN "What was acknowledged stays so: an ACK may be repeated" [acknowledging::repeating_an_ack_does_no_harm]
+        PLAIN "As above: in a chat room" [rooms::repeating_an_ack_does_no_harm]
     }
     "NACK" {
         PLAIN "The server sends the message to another client, discards it or puts it aside: it is discarded" [acknowledging::nack_is_taken]
+        PLAIN "As above: in a chat room it stays unread" [rooms::nack_consumes_nothing]
         MUST "NACK takes the headers of ACK" [acknowledging::ack_needs_its_headers]
         PLAIN "It applies to one message in `client-individual` mode" [acknowledging::nack_is_for_one_in_client_individual]
         PLAIN "It applies to all before and not yet answered in `client` mode" [acknowledging::nack_is_cumulative_in_client_mode]
@@ -227,6 +234,7 @@ crate::requirements::requirements! {
         MUST "`message-id` is unique" [message::its_id_is_unique]
         MUST "`subscription` matches the subscription that is receiving" [message::its_subscription_is_the_one_it_came_by]
         MUST "`ack` is included where acknowledgment is required" [acknowledging::messages_to_acknowledge_have_an_ack_header]
+        MUST "As above: in every MESSAGE of a chat room" [rooms::messages_to_acknowledge_have_an_ack_header]
         PLAIN "The body contains the contents of the message" [message::its_body_is_as_it_was_sent]
         SHOULD "`content-length` is included" [body::messages_have_a_content_length]
         SHOULD "`content-type` is included" [body::content_type_passes_through]

@@ -26,7 +26,7 @@ impl World {
             self.naive[room].forget(user, journal);
         }
         for (r, open) in dead.rooms {
-            for (user, held) in open.sessions {
+            for (user, held) in open.sessions.into_iter().chain(open.acknowledged) {
                 self.naive[r].forget(user, held);
             }
             for tab in open.tabs.into_values() {

@@ -8,7 +8,7 @@ use chat_engine::{
 };
 use shared::{Seq, UserId};
 
-use super::{Call, Fetch, NODES, Open, ROOMS, World, room_id};
+use super::{Fetch, NODES, Open, ROOMS, World, room_id};
 use crate::{
     naive::Keeper,
     tab::{Answer, Lost, Mode, Tab, Wants},
@@ -74,6 +74,7 @@ impl World {
                 fetch: Fetch::None,
                 follows: false,
                 sessions: BTreeMap::new(),
+                acknowledged: BTreeMap::new(),
             }
         });
         open.tabs.insert(id, tab);
@@ -180,9 +181,10 @@ impl World {
         self.trace(|| format!("{} on node {n} answers {at}: {answer:?}", id.0));
         if let Some(seq) = self.tab(place).answer(at, answer) {
             let held = Keeper::Held(self.number());
+            let open = self.nodes[n].rooms.get_mut(&r).unwrap();
+            let held = *open.acknowledged.entry(member).or_insert(held);
             self.naive[r].read(member, seq, held);
-            self.journal(n, r, member, seq, held);
-            self.nodes[n].calls.push_back(Call::Read { room: r, user: member, seq, held });
+            self.with_room(n, r, |room, now, _| room.acknowledge(id, seq, now));
         }
     }
 

@@ -51,6 +51,12 @@ final class Broker implements AutoCloseable {
         return new Person(TOKENS.get(index), ROOMS.get(index % ROOMS.size()));
     }
 
+    /** Another member of somebody's room. */
+    static Person roommate(Person person) {
+        int index = (TOKENS.indexOf(person.token()) + ROOMS.size()) % TOKENS.size();
+        return new Person(TOKENS.get(index), ROOMS.get(index % ROOMS.size()));
+    }
+
     /** A destination that no other test knows. */
     static String topic() {
         return "/topic/spring-" + UUID.randomUUID();

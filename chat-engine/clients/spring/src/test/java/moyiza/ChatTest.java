@@ -11,7 +11,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.springframework.messaging.converter.SimpleMessageConverter;
 import org.springframework.messaging.simp.stomp.StompHeaders;
 import org.springframework.messaging.simp.stomp.StompSession;
@@ -69,12 +72,68 @@ class ChatTest {
         }
     }
 
+    @ParameterizedTest
+    @CsvSource({"1.1, client", "1.2, client", "1.2, client-individual"})
+    void readByWhoAcknowledgesWhateverComes(String version, String ack) throws Exception {
+        try (var broker = new Broker()) {
+            var session = session(broker);
+            var shown = subscribe(session, "/chat/" + person.room(), byte[].class);
+            var connect = Broker.roommate(person).connectHeaders();
+            connect.setAcceptVersion(version);
+            var reader = session(broker, connect);
+            var headers = new StompHeaders();
+            headers.setDestination("/chat/" + person.room());
+            headers.setAck(ack);
+            var inbox = subscribe(reader, headers, byte[].class);
+            var seq = send(session, "chat", "읽었니", Map.of());
+            // Others use the room too, and who opens it has read it.
+            var first = Integer.parseInt(at(upTo(shown, seq), seq).headers().getFirst("unread"));
+            assertTrue(first > 0);
+            for (String answered = null; !seq.equals(answered); ) {
+                var message = inbox.take();
+                Frames.await(reader.acknowledge(answer(version, message), true));
+                answered = seq(message);
+            }
+            for (var unread = first; unread >= first; ) {
+                unread += changeOf(seq, text(next(shown, "\"read\"")));
+            }
+            // What comes of that can be acknowledged as well.
+            Frames.await(reader.acknowledge(answer(version, next(inbox, "\"read\"")), true));
+            assertTrue(reader.isConnected());
+        }
+    }
+
+    /** The headers of an ACK. */
+    private static StompHeaders answer(String version, Frames.Message message) {
+        var headers = new StompHeaders();
+        if (version.equals("1.2")) {
+            headers.setId(message.headers().getAck());
+        } else {
+            headers.setMessageId(message.headers().getMessageId());
+            headers.setSubscription(message.headers().getSubscription());
+        }
+        return headers;
+    }
+
+    /** What a `read` event adds to the count of the message at a seq. */
+    private static int changeOf(String seq, String event) {
+        var changes = Pattern.compile("\"from\":(\\d+),\"to\":(\\d+),\"by\":(-?\\d+)").matcher(event);
+        var at = Long.parseLong(seq);
+        return changes.results()
+                .filter(change -> Long.parseLong(change.group(1)) < at && at <= Long.parseLong(change.group(2)))
+                .mapToInt(change -> Integer.parseInt(change.group(3)))
+                .sum();
+    }
+
     private StompSession session(Broker broker) throws Exception {
+        return session(broker, person.connectHeaders());
+    }
+
+    private StompSession session(Broker broker, StompHeaders connect) throws Exception {
         var client = broker.client();
         // Records are JSON; who has no converter for it takes the bytes as they are.
         client.setMessageConverter(new SimpleMessageConverter());
-        var session = broker.connect(
-                client, Broker.URL, new WebSocketHttpHeaders(), person.connectHeaders(), new Frames());
+        var session = broker.connect(client, Broker.URL, new WebSocketHttpHeaders(), connect, new Frames());
         session.setAutoReceipt(true);
         return session;
     }
