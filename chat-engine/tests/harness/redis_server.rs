@@ -32,6 +32,8 @@ impl RedisServer {
 
     /// With these settings besides.
     pub(crate) async fn start_with(options: &[&str]) -> Self {
+        // Before there is anything that would be left behind without it.
+        testing::server("MOYIZA_TEST_REDIS_SERVER");
         let directory = std::env::temp_dir().join(testing::unique("moyiza-redis"));
         std::fs::create_dir(&directory).unwrap();
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
