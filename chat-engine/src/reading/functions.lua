@@ -3,10 +3,10 @@
 -- of `reading/state.rs`, which is tested against this.
 --
 -- KEYS: 1 positions (sorted set: members who are not reading now, by seq)
---       2 active (hash: user -> "standing floor node,node,…")
+--       2 active (hash: user -> "member floor node,node,…")
 --       3 meta (hash: generation, life, version, told, loading, buried, and attempt:NODE for each node that called)
 --       4 changes (list: the last of them)
---       5 checkpoints (hash: node -> "seq user:seq user:seq …")
+--       5 checkpoints (hash: node -> "number seq user:seq user:seq …")
 -- ARGV: 1 the channel of the room's changes, 2 the generation of Redis' data that the caller knows, then the
 --       function's own
 --
@@ -23,8 +23,6 @@ local NOBODY = '-'
 -- Fields of meta that are no attempts, and attempts that are kept.
 local FIELDS = 6
 local ATTEMPTS = 64
--- Standings of who is reading: nothing was told of their membership yet, they are a member, they were told to have left.
-local UNKNOWN, MEMBER, LEFT = '0', '1', '2'
 
 -- Why the room cannot be worked on, if so.
 local function refusal(keys, args)
@@ -84,14 +82,15 @@ end
 local function read_active(keys, user)
   local text = redis.call('HGET', keys[2], user)
   if not text then return nil end
-  local standing, floor, nodes = string.match(text, '^(%d) (%d+) (.*)$')
-  local active = { standing = standing, floor = floor, nodes = {} }
+  local member, floor, nodes = string.match(text, '^(%d) (%d+) (.*)$')
+  local active = { member = member == '1', floor = floor, nodes = {} }
   for node in string.gmatch(nodes, '[^,]+') do table.insert(active.nodes, node) end
   return active
 end
 
 local function write_active(keys, user, active)
-  local text = active.standing .. ' ' .. active.floor .. ' ' .. table.concat(active.nodes, ',')
+  local member = active.member and '1' or '0'
+  local text = member .. ' ' .. active.floor .. ' ' .. table.concat(active.nodes, ',')
   redis.call('HSET', keys[2], user, text)
 end
 
@@ -101,15 +100,25 @@ local function place(active, node)
   end
 end
 
--- Gives a member who reads nowhere any more their position back, and forgets who has left. How far somebody has read whose
--- joining is still to be told is kept.
+-- Somebody who is not known to be a member has read up to seq. That is of use only for a joining before it that is still to
+-- be told.
+local function remember(keys, user, seq)
+  if tonumber(seq) > tonumber(redis.call('HGET', keys[3], 'told')) then
+    write_active(keys, user, { member = false, floor = seq, nodes = {} })
+  end
+end
+
+-- Gives a member who reads nowhere any more their position back, and forgets who is not one.
 local function settle(keys, channel, user, active)
-  if #active.nodes > 0 or active.standing == UNKNOWN then
+  if #active.nodes > 0 then
     write_active(keys, user, active)
     return false
   end
   redis.call('HDEL', keys[2], user)
-  if active.standing == LEFT then return false end
+  if not active.member then
+    remember(keys, user, active.floor)
+    return false
+  end
   redis.call('ZADD', keys[1], active.floor, user)
   return change(keys, channel, user, active.floor)
 end
@@ -122,7 +131,11 @@ local function advance(keys, channel, user, seq)
     return false
   end
   local position = redis.call('ZSCORE', keys[1], user)
-  if not position or tonumber(position) >= tonumber(seq) then return false end
+  if not position then
+    remember(keys, user, seq)
+    return false
+  end
+  if tonumber(position) >= tonumber(seq) then return false end
   redis.call('ZADD', keys[1], seq, user)
   return change(keys, channel, user, seq)
 end
@@ -130,7 +143,7 @@ end
 local function join(keys, channel, user, seq)
   local active = read_active(keys, user)
   if active then
-    active.standing = MEMBER
+    active.member = true
     active.floor = larger(active.floor, seq)
     return settle(keys, channel, user, active)
   end
@@ -139,23 +152,24 @@ local function join(keys, channel, user, seq)
   return change(keys, channel, user, seq)
 end
 
--- Where they still read, or read again since, is kept: they may have joined again, and nobody says a second time that they
--- entered.
+-- Nothing counts them any more. Where they still read, or read again since, is kept, and what they have read of what is still
+-- to be told: they may have joined again, and nobody says either a second time.
 local function remove(keys, channel, user)
   local active = read_active(keys, user)
-  if active and #active.nodes > 0 then
-    active.standing = LEFT
-    write_active(keys, user, active)
-  elseif active then
-    redis.call('HDEL', keys[2], user)
+  if active then
+    active.member = false
+    return settle(keys, channel, user, active)
   end
-  if redis.call('ZREM', keys[1], user) == 0 then return false end
+  local position = redis.call('ZSCORE', keys[1], user)
+  if not position then return false end
+  redis.call('ZREM', keys[1], user)
+  remember(keys, user, position)
   return change(keys, channel, user, NOBODY)
 end
 
 -- Until the node's next checkpoint, somebody who enters is known to have taken no more than where they came from.
 local function begin_checkpoint(keys, node, user, floor)
-  local text = redis.call('HGET', keys[5], node) or '0'
+  local text = redis.call('HGET', keys[5], node) or '0 0'
   redis.call('HSET', keys[5], node, text .. ' ' .. user .. ':' .. floor)
 end
 
@@ -168,8 +182,6 @@ local function enter(keys, args)
   local active = read_active(keys, user)
   if active then
     if not place(active, node) then
-      -- They have joined again, which is still to be told.
-      if active.standing == LEFT then active.standing = UNKNOWN end
       begin_checkpoint(keys, node, user, active.floor)
       table.insert(active.nodes, node)
       write_active(keys, user, active)
@@ -178,8 +190,7 @@ local function enter(keys, args)
   end
   local position = redis.call('ZSCORE', keys[1], user)
   begin_checkpoint(keys, node, user, position or '0')
-  local standing = position and MEMBER or UNKNOWN
-  write_active(keys, user, { standing = standing, floor = position or '0', nodes = { node } })
+  write_active(keys, user, { member = position ~= false, floor = position or '0', nodes = { node } })
   if not position then return false end
   redis.call('ZREM', keys[1], user)
   return change(keys, channel, user, NOBODY)
@@ -207,23 +218,29 @@ local function read(keys, args)
   return advance(keys, args[1], args[3], args[4])
 end
 
--- channel generation node attempt text: what all readers of the node have taken, and what those who lag have, as "seq user:seq
--- …". In place of what was said before; nothing for a node without readers.
+-- channel generation node attempt number text: what all readers of the node have taken, and what those who lag have, as
+-- "seq user:seq …". In place of what was said before; nothing for a node without readers. One that is repeated, by its
+-- number, does not speak of those who came since it was made.
 local function checkpoint(keys, args)
   local refused = deafness(keys, args)
   if refused then return refused end
-  if is_buried(keys, args[3]) then return 'LOST' end
-  if args[5] == '' then redis.call('HDEL', keys[5], args[3])
-  else redis.call('HSET', keys[5], args[3], args[5]) end
+  local node, number, text = args[3], args[5], args[6]
+  if is_buried(keys, node) then return 'LOST' end
+  if text == '' then
+    redis.call('HDEL', keys[5], node)
+    return false
+  end
+  local last = string.match(redis.call('HGET', keys[5], node) or '0', '^%d+')
+  if tonumber(number) > tonumber(last) then redis.call('HSET', keys[5], node, number .. ' ' .. text) end
   return false
 end
 
--- What a user of a dead node is known to have taken.
+-- What a user of a dead node is known to have taken: what was said of them last.
 local function taken_on(text, user)
   if not text then return '0' end
-  local all, own = string.match(text, '^%d+'), nil
+  local all, own = string.match(text, '^%d+ (%d+)'), nil
   for who, seq in string.gmatch(text, ' (%d+):(%d+)') do
-    if who == user then own = own and larger(own, seq) or seq end
+    if who == user then own = seq end
   end
   return own or all
 end
@@ -268,16 +285,19 @@ local function tell(keys, args)
   local channel, told = args[1], redis.call('HGET', keys[3], 'told')
   for i = 3, #args, 3 do
     local seq, user, effect = args[i], args[i + 1], args[i + 2]
+    local is_news = tonumber(seq) > tonumber(told)
+    if is_news then
+      told = seq
+      redis.call('HSET', keys[3], 'told', told)
+    end
     -- However often it is told, and even if the room was loaded with it: the positions of senders come to the database
     -- beside their rows and not with them.
     if effect == 'sent' then advance(keys, channel, user, seq)
-    elseif tonumber(seq) > tonumber(told) then
+    elseif is_news then
       if effect == 'joined' then join(keys, channel, user, seq)
       else remove(keys, channel, user) end
     end
-    told = larger(told, seq)
   end
-  redis.call('HSET', keys[3], 'told', told)
   return false
 end
 

@@ -177,7 +177,7 @@ impl RedisReading {
     pub(super) fn checkpoint(&self, room: RoomId, checkpoint: Checkpoint) -> Weak<()> {
         let waiting = Arc::default();
         let waits = Arc::downgrade(&waiting);
-        let _ = self.calls.send(calls::Call::Checkpoint { room, checkpoint, _waiting: waiting });
+        let _ = self.calls.send(calls::Call::Checkpoint { room, checkpoint, number: 0, _waiting: waiting });
         waits
     }
 

@@ -25,7 +25,8 @@ pub struct RoomState {
     active: HashMap<UserId, Active>,
     /// The last record that was told: an older one was told before.
     told: Seq,
-    checkpoints: HashMap<Incarnation, Checkpoint>,
+    /// And the number of each.
+    checkpoints: HashMap<Incarnation, (u64, Checkpoint)>,
     /// The last dead nodes: one that was only stopped may go on and not know it yet.
     buried: VecDeque<Incarnation>,
 }
@@ -37,17 +38,9 @@ struct Active {
     nodes: Vec<Incarnation>,
     /// The position they will not fall below when they stop.
     floor: Seq,
-    standing: Standing,
-}
-
-/// What the log's consumer has told of the membership of somebody who reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// Nothing yet: who joins and subscribes at once reads before it is told.
-    Unknown,
-    Member,
-    /// They have left. The node where they read finds out by itself, or they have joined again, which is told next.
-    Left,
+    /// Whether they are known to be a member. Who joins and subscribes at once reads before the joining is told; who leaves
+    /// and joins again may read, before either is told, what comes after both.
+    member: bool,
 }
 
 /// What the readers of a node are known to have taken, should it die.
@@ -60,10 +53,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Of one reader.
+    /// Of one reader: what was said of them last.
     fn of(&self, user: UserId) -> Seq {
-        let own = self.own.iter().filter(|(who, _)| *who == user).map(|(_, seq)| *seq).max();
-        own.unwrap_or(self.all)
+        let own = self.own.iter().rev().find(|(who, _)| *who == user);
+        own.map_or(self.all, |(_, seq)| *seq)
     }
 }
 
@@ -105,22 +98,17 @@ impl RoomState {
         self.check(node)?;
         if let Some(active) = self.active.get_mut(&user) {
             if !active.nodes.contains(&node) {
-                if active.standing == Standing::Left {
-                    // They have joined again, which is still to be told.
-                    active.standing = Standing::Unknown;
-                }
                 active.nodes.push(node);
-                self.checkpoints.entry(node).or_default().own.push((user, active.floor));
+                self.checkpoints.entry(node).or_default().1.own.push((user, active.floor));
             }
             // Reading on one more node changes nobody's count; nor does somebody who had no position.
             return Ok(None);
         }
         let position = self.positions.remove(&user);
         let floor = position.unwrap_or_default();
-        let standing = if position.is_some() { Standing::Member } else { Standing::Unknown };
-        self.active.insert(user, Active { nodes: vec![node], floor, standing });
+        self.active.insert(user, Active { nodes: vec![node], floor, member: position.is_some() });
         // Until the node's next checkpoint they are known to have taken no more than where they came from.
-        self.checkpoints.entry(node).or_default().own.push((user, floor));
+        self.checkpoints.entry(node).or_default().1.own.push((user, floor));
         Ok(position.is_some().then(|| self.change(user, None)))
     }
 
@@ -145,19 +133,42 @@ impl RoomState {
             active.floor = active.floor.max(seq);
             return None;
         }
-        let position = self.positions.get_mut(&user).filter(|position| **position < seq)?;
+        let Some(position) = self.positions.get_mut(&user) else {
+            self.remember(user, seq);
+            return None;
+        };
+        if *position >= seq {
+            return None;
+        }
         *position = seq;
         Some(self.change(user, Some(seq)))
     }
 
+    /// Somebody who is not known to be a member has read up to `seq`. That is of use only for a joining before it that is
+    /// still to be told.
+    fn remember(&mut self, user: UserId, seq: Seq) {
+        if seq > self.told {
+            self.active.insert(user, Active { nodes: Vec::new(), floor: seq, member: false });
+        }
+    }
+
     /// What the readers of a node are known to have taken by now, in place of what was said before; `None` where it has
-    /// none.
-    pub fn checkpoint(&mut self, node: Incarnation, checkpoint: Option<Checkpoint>) -> Result<(), Buried> {
+    /// none. One that is repeated, by its `number`, does not speak of those who came since it was made.
+    pub fn checkpoint(
+        &mut self,
+        node: Incarnation,
+        number: u64,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<(), Buried> {
         self.check(node)?;
-        match checkpoint {
-            Some(checkpoint) => self.checkpoints.insert(node, checkpoint),
-            None => self.checkpoints.remove(&node),
+        let Some(checkpoint) = checkpoint else {
+            self.checkpoints.remove(&node);
+            return Ok(());
         };
+        let last = self.checkpoints.entry(node).or_default();
+        if last.0 < number {
+            *last = (number, checkpoint);
+        }
         Ok(())
     }
 
@@ -168,13 +179,15 @@ impl RoomState {
             self.buried.push_front(node);
             self.buried.truncate(BURIED);
         }
-        let checkpoint = self.checkpoints.remove(&node).unwrap_or_default();
-        let readers: Vec<_> = self
+        let (_, checkpoint) = self.checkpoints.remove(&node).unwrap_or_default();
+        let mut readers: Vec<_> = self
             .active
             .iter()
             .filter(|(_, active)| active.nodes.contains(&node))
             .map(|(user, _)| *user)
             .collect();
+        // So that a test runs the same way every time.
+        readers.sort_unstable();
         readers.into_iter().filter_map(|user| self.leave(user, node, checkpoint.of(user))).collect()
     }
 
@@ -196,20 +209,22 @@ impl RoomState {
         }
     }
 
-    /// Where they still read, or read again since, is kept: they may have joined again, and nobody says a second time that
-    /// they entered.
+    /// Nothing counts them any more. Where they still read, or read again since, is kept, and what they have read of what is
+    /// still to be told: they may have joined again, and nobody says either a second time.
     fn remove(&mut self, user: UserId) -> Option<Change> {
         if let Some(active) = self.active.get_mut(&user) {
-            active.standing = Standing::Left;
-            self.settle(user);
+            active.member = false;
+            return self.settle(user);
         }
-        self.positions.remove(&user).map(|_| self.change(user, None))
+        let position = self.positions.remove(&user)?;
+        self.remember(user, position);
+        Some(self.change(user, None))
     }
 
     /// A new member starts at the room's head.
     fn join(&mut self, user: UserId, seq: Seq) -> Option<Change> {
         if let Some(active) = self.active.get_mut(&user) {
-            active.standing = Standing::Member;
+            active.member = true;
             active.floor = active.floor.max(seq);
             return self.settle(user);
         }
@@ -220,16 +235,13 @@ impl RoomState {
         Some(self.change(user, Some(seq)))
     }
 
-    /// Gives a member who reads nowhere any more their position back, and forgets who has left. How far somebody has read
-    /// whose joining is still to be told is kept.
+    /// Gives a member who reads nowhere any more their position back, and forgets who is not one.
     fn settle(&mut self, user: UserId) -> Option<Change> {
-        let active = self.active.get(&user)?;
-        if !active.nodes.is_empty() || active.standing == Standing::Unknown {
-            return None;
-        }
-        let (floor, standing) = (active.floor, active.standing);
+        let active = self.active.get(&user).filter(|active| active.nodes.is_empty())?;
+        let (floor, member) = (active.floor, active.member);
         self.active.remove(&user);
-        if standing == Standing::Left {
+        if !member {
+            self.remember(user, floor);
             return None;
         }
         self.positions.insert(user, floor);

@@ -107,6 +107,8 @@ pub(crate) struct World {
     nodes: Vec<Node>,
     history: History,
     naive: Vec<Naive>,
+    /// The number of the last checkpoint of each room's node.
+    checkpoints: BTreeMap<(usize, u64), u64>,
     /// Members, as PostgreSQL has them.
     members: Vec<BTreeSet<UserId>>,
     lost: Vec<Lost>,
@@ -134,6 +136,7 @@ impl World {
             history: History::default(),
             naive: MEMBERS.map(|count| Naive::new(people(count))).into(),
             members: MEMBERS.map(|count| people(count).collect()).into(),
+            checkpoints: BTreeMap::new(),
             lost: Vec::new(),
             numbers: 0,
             before: BTreeMap::new(),

@@ -55,6 +55,8 @@ pub(super) enum Call {
     Checkpoint {
         room: RoomId,
         checkpoint: Checkpoint,
+        /// The same however often it is said. Given to it before it is, the first time.
+        number: u64,
         /// Dropped when it was said.
         _waiting: Arc<()>,
     },
@@ -93,9 +95,9 @@ impl Attempts {
         Self(u64::try_from(now.as_micros()).unwrap_or_default())
     }
 
-    fn next(&mut self) -> String {
+    fn next(&mut self) -> u64 {
         self.0 += 1;
-        self.0.to_string()
+        self.0
     }
 }
 
@@ -124,6 +126,7 @@ impl Caller {
     async fn run(mut self, mut calls: mpsc::UnboundedReceiver<Call>) {
         let mut batch = Vec::new();
         while calls.recv_many(&mut batch, BATCH).await > 0 {
+            self.number(&mut batch);
             self.insist(&batch).await;
             self.remember(&batch);
             batch.clear();
@@ -137,6 +140,14 @@ impl Caller {
         let node = self.node.borrow().0.to_string();
         if let Err(error) = lease::strike(&self.rooms, &node).await {
             tracing::warn!(%error, "this node is still on the list of the living");
+        }
+    }
+
+    fn number(&mut self, batch: &mut [Call]) {
+        for call in batch {
+            if let Call::Checkpoint { number, .. } = call {
+                *number = self.attempts.next();
+            }
         }
     }
 
@@ -246,7 +257,7 @@ impl Caller {
     async fn list(&mut self, function: &str, rooms: &HashSet<RoomId>) -> Result<i64, RedisError> {
         let node = self.node.borrow().0.to_string();
         let keys = self.rooms.nodes_and(&node).to_vec();
-        let mut arguments = vec![node, self.attempts.next()];
+        let mut arguments = vec![node, self.attempts.next().to_string()];
         arguments.extend(rooms.iter().map(ToString::to_string));
         Ok(self.rooms.client.fcall(function, keys, arguments).await?)
     }
@@ -254,7 +265,7 @@ impl Caller {
     /// Makes the calls once.
     async fn pipeline(&mut self, batch: &[Call]) -> Result<Refused, RedisError> {
         let (node, mut rooms) = (self.node.borrow().0.to_string(), Vec::with_capacity(batch.len()));
-        let attempt = self.attempts.next();
+        let attempt = self.attempts.next().to_string();
         let as_node = |own: Vec<String>| [vec![node.clone(), attempt.clone()], own].concat();
         let pipeline = self.rooms.client.pipeline();
         for call in batch {
@@ -266,10 +277,12 @@ impl Caller {
                 Call::Read { room, user, seq } => {
                     ("moyiza_read", *room, vec![user.to_string(), seq.to_string()])
                 }
-                Call::Checkpoint { room, checkpoint, .. } => {
-                    ("moyiza_checkpoint", *room, as_node(vec![line(checkpoint)]))
+                Call::Checkpoint { room, checkpoint, number, .. } => {
+                    ("moyiza_checkpoint", *room, as_node(vec![number.to_string(), line(checkpoint)]))
                 }
-                Call::Close(room) => ("moyiza_checkpoint", *room, as_node(vec![String::new()])),
+                Call::Close(room) => {
+                    ("moyiza_checkpoint", *room, as_node(vec!["0".to_owned(), String::new()]))
+                }
                 Call::LeaseLost(_) | Call::Connected => continue,
             };
             pipeline

@@ -82,9 +82,10 @@ async fn bury_all(rooms: Rooms, lost: Vec<String>) {
 async fn bury(rooms: &Rooms, dead: &str) -> Result<Option<usize>, RedisError> {
     let arguments = vec![dead.to_owned(), LEASE.as_millis().to_string()];
     let keys = rooms.nodes_and(dead).to_vec();
-    let condemned: Option<Vec<String>> = rooms.client.fcall("moyiza_condemn", keys, arguments).await?;
-    let Some(open) = condemned else { return Ok(None) };
-    let open: Vec<RoomId> = open.iter().filter_map(|room| room.parse().ok()).collect();
+    // Not an `Option`: an empty list, of a node that was in no room, would be none, and the node dying for ever.
+    let condemned: Value = rooms.client.fcall("moyiza_condemn", keys, arguments).await?;
+    let Value::Array(open) = condemned else { return Ok(None) };
+    let open: Vec<RoomId> = open.iter().filter_map(|room| room.as_str()?.parse().ok()).collect();
     clear(rooms, dead, &open).await?;
     strike(rooms, dead).await?;
     Ok(Some(open.len()))

@@ -27,6 +27,7 @@ pub(super) enum Call {
     Checkpoint {
         room: usize,
         checkpoint: Checkpoint,
+        number: u64,
         /// Whom it speaks of.
         readers: Vec<UserId>,
         drafted: Keeper,
@@ -216,7 +217,7 @@ impl World {
             Call::Enter { room, user } => {
                 let is_new = !self.store.entered.contains(&(*room, node.0, *user));
                 let change = self.store.enter(*room, known, *user, node)?;
-                if is_new && !self.store.named.contains(&(*room, node.0, *user)) {
+                if is_new {
                     // Until the next checkpoint they have taken no more than Redis knows anyway.
                     self.naive[*room].forget(*user, Keeper::Checkpoint(node.0));
                 }
@@ -232,22 +233,21 @@ impl World {
                 self.naive[*room].tell(*user, *held, Keeper::Redis, None);
                 self.publish(*room, change.map(News::Changed));
             }
-            Call::Checkpoint { room, checkpoint, readers, drafted } => {
-                self.store.checkpoint(*room, known, node, Some(checkpoint.clone()))?;
-                self.store.named.retain(|(other, named, _)| (*other, *named) != (*room, node.0));
-                self.store.named.extend(checkpoint.own.iter().map(|(user, _)| (*room, node.0, *user)));
-                self.naive[*room].forget_all(|keeper| keeper == Keeper::Checkpoint(node.0));
-                for user in readers {
-                    // Of who is not known to be reading it says nothing, unless by name.
-                    let at = (*room, node.0, *user);
-                    if self.store.entered.contains(&at) || self.store.named.contains(&at) {
+            Call::Checkpoint { room, checkpoint, number, readers, drafted } => {
+                self.store.checkpoint(*room, known, node, *number, Some(checkpoint.clone()))?;
+                let last = self.checkpoints.entry((*room, node.0)).or_default();
+                // One that is repeated does not speak of those who came since it was made.
+                if *last < *number {
+                    *last = *number;
+                    self.naive[*room].forget_all(|keeper| keeper == Keeper::Checkpoint(node.0));
+                    for user in readers {
                         self.naive[*room].tell(*user, *drafted, Keeper::Checkpoint(node.0), None);
                     }
                 }
             }
             Call::Close { room } => {
-                self.store.checkpoint(*room, known, node, None)?;
-                self.store.named.retain(|(other, named, _)| (*other, *named) != (*room, node.0));
+                self.store.checkpoint(*room, known, node, 0, None)?;
+                self.checkpoints.remove(&(*room, node.0));
                 self.naive[*room].forget_all(|keeper| keeper == Keeper::Checkpoint(node.0));
             }
         }

@@ -192,7 +192,8 @@ impl World {
 
     /// Node `n` is about to say what its readers have taken of a room.
     pub(super) fn checkpoint(&mut self, n: usize, r: usize) {
-        let drafted = Keeper::Drafted(self.number());
+        let number = self.number();
+        let drafted = Keeper::Drafted(number);
         let careless = self.breaking == Some(Break::Checkpoint);
         let Some(open) = self.nodes[n].rooms.get(&r) else { return };
         let taken = |id| open.tabs.get(&id).and_then(Tab::reached).filter(|_| !careless);
@@ -203,6 +204,6 @@ impl World {
             self.naive[r].tell(*user, *held, drafted, Some(taken));
         }
         let readers = open.sessions.keys().copied().collect();
-        self.nodes[n].calls.push_back(Call::Checkpoint { room: r, checkpoint, readers, drafted });
+        self.nodes[n].calls.push_back(Call::Checkpoint { room: r, checkpoint, number, readers, drafted });
     }
 }

@@ -96,6 +96,7 @@ impl World {
         if let Some(life) = self.store.load(r, known) {
             self.trace(|| format!("room {r} is loaded: {life:?}"));
             self.before.retain(|(room, _), _| *room != r);
+            self.checkpoints.retain(|(room, _), _| *room != r);
             // What it knew is lost; what PostgreSQL knows is what it knows now.
             self.redis_forgets(r);
             self.naive[r].tell_all(Keeper::Postgres, Keeper::Redis);

@@ -63,8 +63,6 @@ pub(crate) struct Store {
     replica: (Vec<Option<Loaded>>, Nodes),
     /// Who is reading where, as Redis was told, for the checkpoints that count.
     pub(crate) entered: BTreeSet<(usize, u64, UserId)>,
-    /// Whom the last checkpoint of a room's node named.
-    pub(crate) named: BTreeSet<(usize, u64, UserId)>,
     /// PostgreSQL's positions.
     pub(crate) rows: Vec<BTreeMap<UserId, Seq>>,
     /// The last record that PostgreSQL has.
@@ -90,7 +88,6 @@ impl Store {
             nodes: Nodes::default(),
             replica: (vec![None; rows.len()], Nodes::default()),
             entered: BTreeSet::new(),
-            named: BTreeSet::new(),
             rows,
             stored: Seq::ZERO,
             lives: 0,
@@ -118,7 +115,6 @@ impl Store {
         self.rooms[room] =
             Some(Loaded { generation: known, state, changes: VecDeque::new(), fallen: BTreeMap::new() });
         self.entered.retain(|(other, ..)| *other != room);
-        self.named.retain(|(other, ..)| *other != room);
         Some(life)
     }
 
@@ -182,7 +178,7 @@ impl Store {
             Some(loaded) if self.breaking == Some(Break::Stale) => loaded.state.clone(),
             _ => return node,
         };
-        if probe.checkpoint(node, None).is_err() { Incarnation(node.0 + APART) } else { node }
+        if probe.checkpoint(node, 0, None).is_err() { Incarnation(node.0 + APART) } else { node }
     }
 
     pub(crate) fn enter(
@@ -249,11 +245,12 @@ impl Store {
         room: usize,
         known: u64,
         node: Incarnation,
+        number: u64,
         checkpoint: Option<Checkpoint>,
     ) -> Result<(), Refusal> {
         let heard = self.heard(room, node);
         let loaded = self.room(room, known)?;
-        loaded.state.checkpoint(heard, checkpoint).map_err(|Buried| Refusal::Lost)
+        loaded.state.checkpoint(heard, number, checkpoint).map_err(|Buried| Refusal::Lost)
     }
 
     pub(crate) fn bury(

@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumptions do")]
 
+mod nodes;
+mod sequences;
+
 use std::{collections::BTreeMap, slice};
 
 use chat_engine::reading::{
     Change, Effect, Incarnation, Life, MemberPositions,
-    state::{Buried, Checkpoint, RoomState},
+    state::{Buried, RoomState},
 };
 use fred::{
     clients::Client,
@@ -16,9 +19,7 @@ use fred::{
 };
 use shared::{Seq, UserId, testing};
 
-const FUNCTIONS: &str = include_str!("../src/reading/functions.lua");
-const SEQUENCES: u64 = 60;
-const OPERATIONS: usize = 60;
+const FUNCTIONS: &str = include_str!("../../src/reading/functions.lua");
 const CHANNEL: &str = "feed";
 const GENERATION: u64 = 3;
 /// As large as they come: beyond the 14 digits that Lua writes of a number.
@@ -57,7 +58,16 @@ impl Room {
     }
 
     async fn change(&self, function: &str, own: &[String]) -> Result<Option<Change>, Buried> {
-        match self.call(function, own).await.as_str().as_deref() {
+        self.change_of(GENERATION, function, own).await
+    }
+
+    async fn change_of(
+        &self,
+        generation: u64,
+        function: &str,
+        own: &[String],
+    ) -> Result<Option<Change>, Buried> {
+        match self.call_of(generation, function, own).await.as_str().as_deref() {
             None => Ok(None),
             Some("LOST") => Err(Buried),
             Some(line) => Ok(Some(parse(line))),
@@ -66,7 +76,11 @@ impl Room {
 
     /// The life and the version, and where everybody stands.
     async fn snapshot(&self) -> (Life, u64, BTreeMap<UserId, Seq>) {
-        let Value::Array(answer) = self.call("moyiza_snapshot", &[]).await else {
+        self.snapshot_of(GENERATION).await
+    }
+
+    async fn snapshot_of(&self, generation: u64) -> (Life, u64, BTreeMap<UserId, Seq>) {
+        let Value::Array(answer) = self.call_of(generation, "moyiza_snapshot", &[]).await else {
             panic!("the room is warm")
         };
         let words: Vec<String> = answer.iter().map(|value| value.as_str().unwrap().to_string()).collect();
@@ -76,7 +90,11 @@ impl Room {
 
     /// The same of some.
     async fn positions(&self, users: &[UserId]) -> MemberPositions {
-        let Value::Array(answer) = self.call("moyiza_positions", &words(users)).await else {
+        self.positions_of(GENERATION, users).await
+    }
+
+    async fn positions_of(&self, generation: u64, users: &[UserId]) -> MemberPositions {
+        let Value::Array(answer) = self.call_of(generation, "moyiza_positions", &words(users)).await else {
             panic!("the room is warm")
         };
         let words: Vec<String> = answer.iter().map(|value| value.as_str().unwrap().to_string()).collect();
@@ -88,8 +106,9 @@ impl Room {
     }
 
     /// Every change after `version`, if they are known.
-    async fn changes(&self, life: Life, version: u64) -> Option<Vec<Change>> {
-        match self.call("moyiza_changes", &[life.0.to_string(), version.to_string()]).await {
+    async fn changes_of(&self, generation: u64, life: Life, version: u64) -> Option<Vec<Change>> {
+        let own = [life.0.to_string(), version.to_string()];
+        match self.call_of(generation, "moyiza_changes", &own).await {
             Value::Array(lines) => Some(lines.iter().map(|line| parse(&line.as_str().unwrap())).collect()),
             _ => None,
         }
@@ -97,12 +116,17 @@ impl Room {
 
     /// Loads the room, which is cold.
     async fn load(&self, life: Life, told: Seq, positions: &[(UserId, Seq)]) {
+        self.load_of(GENERATION, life, told, positions).await;
+    }
+
+    async fn load_of(&self, generation: u64, life: Life, told: Seq, positions: &[(UserId, Seq)]) {
         let token = life.0.to_string();
-        let answer = self.call("moyiza_begin_load", slice::from_ref(&token)).await;
+        let answer = self.call_of(generation, "moyiza_begin_load", slice::from_ref(&token)).await;
         assert_eq!(answer.as_str().unwrap(), &*token);
         let mut arguments = vec![token, told.to_string()];
         arguments.extend(positions.iter().flat_map(|(user, seq)| [user.to_string(), seq.to_string()]));
-        assert_eq!(self.call("moyiza_load", &arguments).await.as_str().unwrap(), "LOADED");
+        let answer = self.call_of(generation, "moyiza_load", &arguments).await;
+        assert_eq!(answer.as_str().unwrap(), "LOADED");
     }
 }
 
@@ -135,114 +159,6 @@ fn user(id: i64) -> UserId {
 
 fn seq(offset: i64) -> Seq {
     Seq::from_raw(BASE + offset).unwrap()
-}
-
-#[tokio::test]
-async fn the_functions_do_what_the_model_does() {
-    let client = connect().await;
-    let tag = testing::unique("functions");
-    for seed in 0..SEQUENCES {
-        let room = Room { client: client.clone(), tag: format!("{tag}.{seed}") };
-        compare(&room, seed).await;
-        room.forget().await;
-    }
-}
-
-/// Runs one random sequence on both.
-async fn compare(room: &Room, seed: u64) {
-    let mut dice = fastrand::Rng::with_seed(seed);
-    let text = |seq: Seq| seq.to_string();
-    // Members 1 to 3 are stored; 4 and 5 come later.
-    let stored: Vec<_> = (1..=3).map(|id| (user(id), seq(dice.i64(0..5)))).collect();
-    let (life, told) = (Life(u64::MAX - seed), seq(5));
-    assert_eq!(room.refusal(GENERATION, "moyiza_enter", &["1".into(), "1".into()]).await, "COLD");
-    room.load(life, told, &stored).await;
-    let mut model = RoomState::load(life, stored, told);
-
-    let (mut head, mut known) = (5, (1, model.snapshot()));
-    let mut made: Vec<(&str, Vec<String>)> = Vec::new();
-    for step in 0..OPERATIONS {
-        let at = format!("seed {seed}, step {step}");
-        let (who, node, place) = (user(dice.i64(1..=5)), dice.u64(1..=3), seq(dice.i64(0..=head)));
-        let words = [node.to_string(), step.to_string(), who.to_string(), text(place)];
-        match dice.u8(0..14) {
-            0..=2 => {
-                let expected = model.enter(who, Incarnation(node));
-                assert_eq!(room.change("moyiza_enter", &words[..3]).await, expected, "{at}");
-                made.push(("moyiza_enter", words[..3].to_vec()));
-            }
-            3..=5 => {
-                let expected = model.leave(who, Incarnation(node), place);
-                assert_eq!(room.change("moyiza_leave", &words).await, Ok(expected), "{at}");
-            }
-            6 => {
-                let expected = model.advance(who, place);
-                let own = [who.to_string(), text(place)];
-                assert_eq!(room.change("moyiza_read", &own).await, Ok(expected), "{at}");
-            }
-            7..=8 => {
-                let own = [(who, seq(dice.i64(0..=head)))][..dice.usize(0..=1)].to_vec();
-                let lagging = own.first().map_or(String::new(), |(who, seq)| format!(" {who}:{seq}"));
-                let nothing = dice.u8(0..5) == 0;
-                let checkpoint = (!nothing).then_some(Checkpoint { all: place, own });
-                let text = if nothing { String::new() } else { format!("{place}{lagging}") };
-                let expected = model.checkpoint(Incarnation(node), checkpoint);
-                let own = [words[0].clone(), words[1].clone(), text];
-                let done = room.change("moyiza_checkpoint", &own).await;
-                assert_eq!(done, expected.map(|()| None), "{at}");
-                made.push(("moyiza_checkpoint", own.to_vec()));
-            }
-            // A node dies seldom, for it stays dead.
-            9 if step % 4 == 0 => {
-                model.bury(Incarnation(node));
-                room.call("moyiza_bury", &[node.to_string()]).await;
-            }
-            9 => {}
-            // An attempt that was given up comes late: whatever the node says since then holds.
-            10 => late(room, &made, &mut dice, step).await,
-            other => {
-                let (effect, name) =
-                    [(Effect::Sent, "sent"), (Effect::Joined, "joined"), (Effect::Left, "left")]
-                        [usize::from(other - 11)];
-                head += 1;
-                // Told twice, as after a crash.
-                for _ in 0..2 {
-                    model.tell(seq(head), who, effect);
-                    let record = [text(seq(head)), who.to_string(), name.to_owned()];
-                    room.call("moyiza_tell", &record).await;
-                }
-            }
-        }
-        let snapshot = model.snapshot();
-        let expected = (snapshot.life, snapshot.version, snapshot.positions.clone().into_iter().collect());
-        assert_eq!(room.snapshot().await, expected, "{at}");
-        let some = [who, user(dice.i64(1..=6))];
-        assert_eq!(room.positions(&some).await, model.positions(&some), "{at}");
-        // What was missed since some earlier step brings a copy up to date.
-        if dice.u8(0..8) == 0 {
-            let (version, copy) = std::mem::replace(&mut known, (snapshot.version, snapshot));
-            let mut positions: BTreeMap<_, _> = copy.positions.into_iter().collect();
-            for change in room.changes(life, version).await.expect("so many are kept") {
-                match change.to {
-                    Some(to) => drop(positions.insert(change.user, to)),
-                    None => drop(positions.remove(&change.user)),
-                }
-            }
-            assert_eq!(positions, known.1.positions.clone().into_iter().collect(), "{at}");
-        }
-    }
-}
-
-/// Makes one of these calls once more, which its node has made others after.
-async fn late(room: &Room, made: &[(&str, Vec<String>)], dice: &mut fastrand::Rng, step: usize) {
-    if made.is_empty() {
-        return;
-    }
-    let (function, own) = &made[dice.usize(..made.len())];
-    // Nothing but a later attempt of that node: the user is nobody.
-    let nothing = [own[0].clone(), step.to_string(), "9".to_owned(), "0".to_owned()];
-    assert_eq!(room.change("moyiza_leave", &nothing).await, Ok(None));
-    assert_eq!(room.refusal(GENERATION, function, own).await, "LATE", "{function} {own:?}");
 }
 
 #[tokio::test]
