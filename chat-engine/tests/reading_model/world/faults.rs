@@ -46,7 +46,7 @@ impl World {
 
     /// A Redis that was emptied knows nothing of a node that goes on in a room which was loaded since, until the node has
     /// looked at its lease, as it does every second. Were it to die before it did, nobody would take it out of there: that
-    /// Redis is emptied and a node dies in the same second is left out here.
+    /// Redis is emptied and a node is lost in the same second is left out here.
     fn look_at_the_lease(&mut self, n: usize) {
         if !self.nodes[n].is_frozen && !self.nodes[n].is_cut {
             self.renew(n);
@@ -143,6 +143,7 @@ impl World {
     }
 
     pub(super) fn cut(&mut self, n: usize) {
+        self.look_at_the_lease(n);
         self.trace(|| format!("node {n} has no way to Redis"));
         self.nodes[n].is_cut = true;
         self.nodes[n].feed.clear();
