@@ -92,6 +92,8 @@ struct Node {
     /// Who has left a room, which the node has not heard.
     leavers: VecDeque<(usize, UserId)>,
     is_frozen: bool,
+    /// Redis may not know of its lease any more.
+    is_forgotten: bool,
     /// No way to Redis.
     is_cut: bool,
     /// No way to the log.
@@ -170,6 +172,7 @@ impl World {
             feed: VecDeque::new(),
             leavers: VecDeque::new(),
             is_frozen: false,
+            is_forgotten: false,
             is_cut: false,
             is_behind: false,
         }

@@ -48,7 +48,8 @@ impl World {
     /// looked at its lease, as it does every second. Were it to die before it did, nobody would take it out of there: that
     /// Redis is emptied and a node is lost in the same second is left out here.
     fn look_at_the_lease(&mut self, n: usize) {
-        if !self.nodes[n].is_frozen && !self.nodes[n].is_cut {
+        let node = &self.nodes[n];
+        if node.is_forgotten && !node.is_frozen && !node.is_cut {
             self.renew(n);
         }
     }
@@ -115,6 +116,7 @@ impl World {
 
     /// Node `n` renews its lease, or finds that it has none.
     pub(super) fn renew(&mut self, n: usize) {
+        self.nodes[n].is_forgotten = false;
         if !self.store.nodes.living.contains(&self.nodes[n].incarnation.0) {
             self.begin_again(n);
         }
@@ -167,6 +169,7 @@ impl World {
     pub(super) fn flush(&mut self) {
         self.trace(|| "Redis is emptied".into());
         self.store.flush();
+        self.nodes.iter_mut().for_each(|node| node.is_forgotten = true);
         (0..ROOMS).for_each(|r| self.redis_forgets(r));
     }
 
@@ -185,6 +188,7 @@ impl World {
         self.before.clear();
         for node in &mut self.nodes {
             node.feed.clear();
+            node.is_forgotten = true;
             for open in node.rooms.values_mut() {
                 open.follows = false;
             }

@@ -2,8 +2,11 @@
 
 use shared::UserId;
 
-use super::{CANDIDATES, PEOPLE, ROOMS, World};
-use crate::user;
+use super::{CANDIDATES, NODES, PEOPLE, ROOMS, World};
+use crate::{
+    tab::{Mode, Tab, Wants},
+    user,
+};
 
 impl World {
     /// Somebody joins a room, or leaves it; most who leave come back.
@@ -12,8 +15,14 @@ impl World {
         let who = user(1 + self.dice.below(usize::try_from(CANDIDATES[r]).unwrap()) as i64);
         if self.members[r].contains(&who) {
             self.leave(r, who);
-            if self.dice.below(3) == 0 {
+            if self.dice.below(2) == 0 {
+                // And reads on before anybody was told of either.
                 self.join(r, who);
+                let n = self.dice.below(NODES);
+                if !self.nodes[n].is_frozen {
+                    let mode = [Mode::Auto, Mode::Client][self.dice.below(2)];
+                    self.arrive(n, r, Tab::new(who, mode, Wants::History(3)));
+                }
             }
         } else {
             self.join(r, who);

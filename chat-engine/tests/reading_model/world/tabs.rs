@@ -56,7 +56,7 @@ impl World {
         self.arrive(n, room, tab);
     }
 
-    fn arrive(&mut self, n: usize, r: usize, tab: Tab) {
+    pub(super) fn arrive(&mut self, n: usize, r: usize, tab: Tab) {
         let id = SubscriberId(self.number());
         let subscriber = Subscriber { id, user: tab.member, reads: tab.reads() };
         let wants_past = tab.wants.a_past();
