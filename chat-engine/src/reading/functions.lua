@@ -173,12 +173,15 @@ local function begin_checkpoint(keys, node, user, floor)
   redis.call('HSET', keys[5], node, text .. ' ' .. user .. ':' .. floor)
 end
 
--- channel generation node attempt user
+-- channel generation node attempt user life. UNLISTED and the life, where the node has listed the room in another one: the
+-- list may have gone with that, and a dead node is buried where it has listed that it reads.
 local function enter(keys, args)
   local channel, node, user = args[1], args[3], args[5]
   local refused = deafness(keys, args)
   if refused then return refused end
   if is_buried(keys, node) then return 'LOST' end
+  local life = redis.call('HGET', keys[3], 'life')
+  if life ~= args[6] then return 'UNLISTED ' .. life end
   local active = read_active(keys, user)
   if active then
     if not place(active, node) then

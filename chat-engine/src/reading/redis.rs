@@ -130,7 +130,10 @@ impl RedisReading {
     /// A room's positions; its changes follow to the shards.
     pub async fn snapshot(&self, room: RoomId) -> Result<Snapshot, RedisError> {
         self.follow(room).await?;
-        self.rooms.snapshot(room).await
+        let snapshot = self.rooms.snapshot(room).await?;
+        // Before anybody is said to read there.
+        let _ = self.calls.send(calls::Call::Lives(room, snapshot.life));
+        Ok(snapshot)
     }
 
     /// What happened since `version` of `life`, or the positions where that is not known any more; changes follow to the
@@ -139,7 +142,7 @@ impl RedisReading {
         self.follow(room).await?;
         match self.rooms.changes(room, life, version).await? {
             Some(changes) => Ok(Positions::Since(changes)),
-            None => Ok(Positions::Whole(self.rooms.snapshot(room).await?)),
+            None => Ok(Positions::Whole(self.snapshot(room).await?)),
         }
     }
 

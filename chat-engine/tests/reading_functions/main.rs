@@ -165,7 +165,7 @@ fn seq(offset: i64) -> Seq {
 async fn attempts_of_nodes_that_are_gone_are_forgotten_and_never_the_last_ones() {
     let room = Room { client: connect().await, tag: testing::unique("attempts") };
     room.load(Life(1), Seq::ZERO, &[(user(1), seq(1))]).await;
-    let enter = |node: u64| [node.to_string(), (1_000 + node).to_string(), "1".to_owned()];
+    let enter = |node: u64| [node.to_string(), (1_000 + node).to_string(), "1".to_owned(), "1".to_owned()];
     for node in 0..500 {
         room.change("moyiza_enter", &enter(node)).await.unwrap();
     }
@@ -196,7 +196,7 @@ async fn who_left_and_joined_again_goes_on_reading_and_is_forgotten_when_they_do
     };
     // They subscribe again before anybody was told of any of it.
     model.enter(user(1), Incarnation(4)).unwrap();
-    room.change("moyiza_enter", &["4".into(), "1".into(), "1".into()]).await.unwrap();
+    room.change("moyiza_enter", &["4".into(), "1".into(), "1".into(), "1".into()]).await.unwrap();
     tell(&mut model, 6, 1, Effect::Left, "left").await;
     tell(&mut model, 7, 1, Effect::Joined, "joined").await;
     assert_eq!(standing(&model).await, [(user(2), seq(2))].into(), "they are reading");
@@ -205,7 +205,7 @@ async fn who_left_and_joined_again_goes_on_reading_and_is_forgotten_when_they_do
     assert_eq!(standing(&model).await[&user(1)], seq(9));
     // Who only left stands nowhere when their last tab is gone.
     model.enter(user(2), Incarnation(4)).unwrap();
-    room.change("moyiza_enter", &["4".into(), "3".into(), "2".into()]).await.unwrap();
+    room.change("moyiza_enter", &["4".into(), "3".into(), "2".into(), "1".into()]).await.unwrap();
     tell(&mut model, 10, 2, Effect::Left, "left").await;
     model.leave(user(2), Incarnation(4), seq(9));
     room.change("moyiza_leave", &["4".into(), "4".into(), "2".into(), text_of(9)]).await.unwrap();
@@ -262,9 +262,9 @@ async fn a_load_that_something_came_between_is_refused() {
 async fn what_an_earlier_redis_kept_is_loaded_again_and_who_knows_only_that_one_is_refused() {
     let room = Room { client: connect().await, tag: testing::unique("generation") };
     room.load(Life(1), Seq::ZERO, &[(user(1), seq(1))]).await;
-    room.change("moyiza_enter", &["4".into(), "1".into(), "1".into()]).await.unwrap();
+    room.change("moyiza_enter", &["4".into(), "1".into(), "1".into(), "1".into()]).await.unwrap();
     // Redis was restarted, and one node knows that.
-    let enter = vec!["4".into(), "2".into(), "1".into()];
+    let enter = vec!["4".into(), "2".into(), "1".into(), "1".into()];
     for (function, own) in [("moyiza_snapshot", vec![]), ("moyiza_enter", enter)] {
         assert_eq!(room.refusal(GENERATION + 1, function, &own).await, "COLD", "{function}");
     }
@@ -279,6 +279,17 @@ async fn what_an_earlier_redis_kept_is_loaded_again_and_who_knows_only_that_one_
     let snapshot: Vec<_> = snapshot.iter().map(|value| value.as_str().unwrap().to_string()).collect();
     // Another life, in which nobody reads until they say so.
     assert_eq!(snapshot, ["2", "1", "1", &text_of(3)]);
+    room.forget().await;
+}
+
+#[tokio::test]
+async fn nobody_reads_in_a_life_of_the_room_in_which_their_node_has_not_listed_it() {
+    let room = Room { client: connect().await, tag: testing::unique("unlisted") };
+    room.load(Life(8), Seq::ZERO, &[(user(1), seq(1))]).await;
+    let enter = |life: u64| ["4".to_owned(), "1".into(), "1".into(), life.to_string()];
+    assert_eq!(room.refusal(GENERATION, "moyiza_enter", &enter(7)).await, "UNLISTED 8");
+    assert_eq!(room.snapshot().await.2, [(user(1), seq(1))].into());
+    assert!(room.change("moyiza_enter", &enter(8)).await.unwrap().is_some());
     room.forget().await;
 }
 

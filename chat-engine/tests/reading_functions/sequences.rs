@@ -93,7 +93,9 @@ impl Pair<'_> {
         match kind {
             0..=6 => {
                 let expected = self.model.enter(who, Incarnation(node));
-                assert_eq!(room.change_of(generation, "moyiza_enter", &words[..3]).await, expected, "{at}");
+                let life = self.model.snapshot().life.0.to_string();
+                let own = [&words[..3], &[life]].concat();
+                assert_eq!(room.change_of(generation, "moyiza_enter", &own).await, expected, "{at}");
                 expected.ok().flatten().into_iter().collect()
             }
             7..=13 => {

@@ -24,10 +24,12 @@ pub(crate) enum Break {
     Reassert,
     /// A checkpoint has only what has reached everybody.
     Checkpoint,
+    /// Nobody reads in a life of a room in which their node has not said that it does.
+    List,
 }
 
 impl Break {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Flush,
         Self::Bound,
         Self::Order,
@@ -38,6 +40,7 @@ impl Break {
         Self::Stale,
         Self::Reassert,
         Self::Checkpoint,
+        Self::List,
     ];
 
     pub(crate) fn name(self) -> String {

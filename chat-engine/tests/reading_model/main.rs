@@ -38,7 +38,7 @@ use world::World;
 /// As many as take a few seconds.
 const SCHEDULES: u64 = 1_000;
 /// Every broken rule shows within so many.
-const SHOWN_WITHIN: u64 = 3_000;
+const SHOWN_WITHIN: u64 = 10_000;
 
 /// Random numbers that are the same for the same seed.
 struct Dice(fastrand::Rng);

@@ -79,8 +79,8 @@ struct Node {
     said: Vec<(usize, UserId, Seq, Keeper)>,
     /// To which Redis, and as whom.
     under: (u64, Incarnation),
-    /// Rooms that it has listed for whoever has to bury it.
-    listed: BTreeSet<usize>,
+    /// Rooms that it has listed for whoever has to bury it, and in which life of theirs.
+    listed: BTreeMap<usize, Option<Life>>,
     /// In which Redis.
     listed_in: u64,
     /// Positions to be written into PostgreSQL.
@@ -92,8 +92,6 @@ struct Node {
     /// Who has left a room, which the node has not heard.
     leavers: VecDeque<(usize, UserId)>,
     is_frozen: bool,
-    /// Redis may not know of its lease any more.
-    is_forgotten: bool,
     /// No way to Redis.
     is_cut: bool,
     /// No way to the log.
@@ -165,14 +163,13 @@ impl World {
             calls: VecDeque::new(),
             said: Vec::new(),
             under: (self.store.generation, incarnation),
-            listed: BTreeSet::new(),
+            listed: BTreeMap::new(),
             listed_in: 0,
             journal: Vec::new(),
             worked: self.history.log.len(),
             feed: VecDeque::new(),
             leavers: VecDeque::new(),
             is_frozen: false,
-            is_forgotten: false,
             is_cut: false,
             is_behind: false,
         }

@@ -9,7 +9,7 @@
 //! more to a Redis that is another one.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{RETRY_MS, RedisError, Rooms, lease, random};
 use crate::{
-    reading::{Incarnation, state::Checkpoint},
+    reading::{Incarnation, Life, state::Checkpoint},
     shard::Shards,
 };
 
@@ -62,6 +62,8 @@ pub(super) enum Call {
     },
     /// Nobody follows the room here any more.
     Close(RoomId),
+    /// The room lives this life, as far as is known here.
+    Lives(RoomId, Life),
     /// This incarnation has no lease.
     LeaseLost(Incarnation),
     /// There is a new connection, to a Redis that may be another one.
@@ -73,8 +75,11 @@ struct Caller {
     rooms: Rooms,
     node: watch::Sender<Incarnation>,
     shards: Shards,
-    /// Rooms that a take-over would find.
-    registered: HashSet<RoomId>,
+    /// Rooms that a take-over would find, each with the life in which it was listed: one that was loaded anew may be in a
+    /// Redis that has forgotten this node, and then it is found out that there is no lease.
+    registered: HashMap<RoomId, Life>,
+    /// Lives of rooms that are to be listed.
+    lives: HashMap<RoomId, Life>,
     /// In the Redis of this count.
     registered_in: u64,
     attempts: Attempts,
@@ -105,6 +110,7 @@ impl Attempts {
 #[derive(Debug, Default)]
 struct Refused {
     cold: BTreeSet<RoomId>,
+    unlisted: Vec<(RoomId, Life)>,
     stale: bool,
     lost: bool,
 }
@@ -117,8 +123,9 @@ pub(super) fn start(
 ) -> (mpsc::UnboundedSender<Call>, JoinHandle<()>) {
     let (sender, calls) = mpsc::unbounded_channel();
     let under = (rooms.generation.known(), *node.borrow());
-    let (registered, attempts, said) = (HashSet::new(), Attempts::new(), VecDeque::new());
-    let caller = Caller { rooms, node, shards, registered, registered_in: 0, attempts, said, under };
+    let (registered, lives, attempts, said) =
+        (HashMap::new(), HashMap::new(), Attempts::new(), VecDeque::new());
+    let caller = Caller { rooms, node, shards, registered, lives, registered_in: 0, attempts, said, under };
     (sender, tokio::spawn(caller.run(calls)))
 }
 
@@ -188,6 +195,10 @@ impl Caller {
     async fn make(&mut self, batch: &[Call]) -> Result<(), RedisError> {
         let node = *self.node.borrow();
         let mut lost = batch.iter().any(|call| matches!(call, Call::LeaseLost(lost) if *lost == node));
+        self.lives.extend(batch.iter().filter_map(|call| match call {
+            Call::Lives(room, life) => Some((*room, *life)),
+            _ => None,
+        }));
         loop {
             if lost {
                 self.begin_again().await?;
@@ -201,9 +212,10 @@ impl Caller {
             if refused.stale {
                 self.rooms.learn_generation().await?;
             }
-            if !lost && !refused.stale && refused.cold.is_empty() {
+            if !lost && !refused.stale && refused.cold.is_empty() && refused.unlisted.is_empty() {
                 break;
             }
+            self.lives.extend(refused.unlisted);
             // Whoever follows them hears of their new life, and says again who reads there.
             let loads = stream::iter(refused.cold).map(|room| self.rooms.warm(room));
             loads.buffer_unordered(LOADING).try_collect::<()>().await?;
@@ -218,7 +230,7 @@ impl Caller {
         tracing::warn!("this node's lease was gone: asserting again who is reading");
         // Whoever took it over did the same, but for rooms that Redis did not have then, and has by now. And where only the
         // list of the living was lost, nobody else does.
-        let rooms: Vec<_> = self.registered.iter().copied().collect();
+        let rooms: Vec<_> = self.registered.keys().copied().collect();
         lease::clear(&self.rooms, &before, &rooms).await?;
         lease::strike(&self.rooms, &before).await?;
         self.registered.clear();
@@ -228,7 +240,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Lists the rooms that get their first reader, before they do. Whether this node may.
+    /// Lists the rooms that get their first reader, in whatever life, before they do. Whether this node may.
     async fn register(&mut self, batch: &[Call]) -> Result<bool, RedisError> {
         let generation = self.rooms.generation.known();
         if std::mem::replace(&mut self.registered_in, generation) != generation {
@@ -236,10 +248,14 @@ impl Caller {
             // where it reads.
             self.registered.clear();
         }
+        let is_listed = |room| {
+            let listed = self.registered.get(room);
+            listed.is_some() && self.lives.get(room).is_none_or(|life| listed == Some(life))
+        };
         let new: HashSet<_> = batch
             .iter()
             .filter_map(|call| match call {
-                Call::Enter { room, .. } if !self.registered.contains(room) => Some(*room),
+                Call::Enter { room, .. } if !is_listed(room) => Some(*room),
                 _ => None,
             })
             .collect();
@@ -248,7 +264,10 @@ impl Caller {
         }
         let listed: i64 = self.list("moyiza_register", &new).await?;
         if listed == 1 {
-            self.registered.extend(new);
+            // Where the life is not known the room says it, and the same is done again.
+            let lives = &mut self.lives;
+            let listed = new.into_iter().map(|room| (room, lives.remove(&room).unwrap_or(Life(0))));
+            self.registered.extend(listed);
         }
         Ok(listed == 1)
     }
@@ -270,7 +289,10 @@ impl Caller {
         let pipeline = self.rooms.client.pipeline();
         for call in batch {
             let (function, room, own) = match call {
-                Call::Enter { room, user } => ("moyiza_enter", *room, as_node(vec![user.to_string()])),
+                Call::Enter { room, user } => {
+                    let life = self.registered.get(room).map_or(0, |life| life.0);
+                    ("moyiza_enter", *room, as_node(vec![user.to_string(), life.to_string()]))
+                }
                 Call::Leave { room, user, taken } => {
                     ("moyiza_leave", *room, as_node(vec![user.to_string(), taken.to_string()]))
                 }
@@ -283,7 +305,7 @@ impl Caller {
                 Call::Close(room) => {
                     ("moyiza_checkpoint", *room, as_node(vec!["0".to_owned(), String::new()]))
                 }
-                Call::LeaseLost(_) | Call::Connected => continue,
+                Call::Lives(..) | Call::LeaseLost(_) | Call::Connected => continue,
             };
             pipeline
                 .fcall::<(), _, _, _>(function, self.rooms.keys(room), self.rooms.arguments(room, own))
@@ -302,7 +324,11 @@ impl Caller {
                 Some("COLD") => drop(refused.cold.insert(room)),
                 Some("STALE") => refused.stale = true,
                 Some("LOST") => refused.lost = true,
-                Some(_) | None => {}
+                Some(answer) => {
+                    let life = answer.strip_prefix("UNLISTED ").and_then(|life| life.parse().ok());
+                    refused.unlisted.extend(life.map(|life| (room, Life(life))));
+                }
+                None => {}
             }
         }
         Ok(refused)
@@ -313,17 +339,20 @@ impl Caller {
         let mut closed = HashSet::new();
         for call in batch {
             match call {
-                Call::Close(room) => drop(closed.insert(*room)),
+                Call::Close(room) => {
+                    closed.insert(*room);
+                    self.lives.remove(room);
+                }
                 Call::Enter { room, .. } => drop(closed.remove(room)),
                 _ => {}
             }
         }
-        closed.retain(|room| self.registered.contains(room));
+        closed.retain(|room| self.registered.contains_key(room));
         if closed.is_empty() {
             return Ok(());
         }
         self.list("moyiza_unregister", &closed).await?;
-        self.registered.retain(|room| !closed.contains(room));
+        self.registered.retain(|room, _| !closed.contains(room));
         Ok(())
     }
 }

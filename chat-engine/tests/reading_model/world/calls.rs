@@ -73,7 +73,7 @@ impl World {
         }
         let incarnation = self.nodes[n].incarnation;
         let made = if let Way::Broken(made) = way { made.min(batch.len()) } else { batch.len() };
-        let (mut lost, mut stale, mut cold) = (false, false, Vec::new());
+        let (mut lost, mut stale, mut cold, mut unlisted) = (false, false, Vec::new(), Vec::new());
         for (at, call) in batch.iter().enumerate() {
             if at >= made {
                 break;
@@ -86,6 +86,7 @@ impl World {
                 Err(Refusal::Cold) => cold.push(call.room()),
                 Err(Refusal::Stale) => stale = true,
                 Err(Refusal::Lost) => lost = true,
+                Err(Refusal::Unlisted) => unlisted.push(call.room()),
             }
         }
         if way != Way::Good {
@@ -97,7 +98,10 @@ impl World {
         if stale {
             self.learn(n);
         }
-        let done = !lost && !stale && cold.is_empty();
+        let done = !lost && !stale && cold.is_empty() && unlisted.is_empty();
+        for room in unlisted {
+            self.nodes[n].listed.remove(&room);
+        }
         for room in cold {
             let known = self.nodes[n].known;
             self.load(room, known);
@@ -119,13 +123,14 @@ impl World {
             node.listed.clear();
         }
         let entered = batch.iter().filter(|call| matches!(call, Call::Enter { .. })).map(Call::room);
-        let new: Vec<_> = entered.filter(|room| !node.listed.contains(room)).collect();
+        let new: Vec<_> = entered.filter(|room| !node.listed.contains_key(room)).collect();
         if !new.is_empty() {
             if !self.store.nodes.living.contains(&node.incarnation.0) {
                 return false;
             }
             self.store.nodes.listed.entry(node.incarnation.0).or_default().extend(&new);
-            node.listed.extend(new);
+            let lives = new.into_iter().map(|room| (room, self.store.version(room).map(|(life, _)| life)));
+            node.listed.extend(lives);
         }
         true
     }
@@ -216,7 +221,8 @@ impl World {
         match call {
             Call::Enter { room, user } => {
                 let is_new = !self.store.entered.contains(&(*room, node.0, *user));
-                let change = self.store.enter(*room, known, *user, node)?;
+                let listed = self.nodes[n].listed.get(room).copied().flatten();
+                let change = self.store.enter(*room, known, *user, node, listed)?;
                 if is_new {
                     // Until the next checkpoint they have taken no more than Redis knows anyway.
                     self.naive[*room].forget(*user, Keeper::Checkpoint(node.0));

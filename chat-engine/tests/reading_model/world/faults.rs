@@ -12,7 +12,6 @@ use crate::{
 impl World {
     /// A node is killed, and started again. Nobody has noticed yet.
     pub(super) fn kill(&mut self, n: usize) {
-        self.look_at_the_lease(n);
         self.trace(|| format!("node {n} dies"));
         let started = self.start_node();
         let mut dead = std::mem::replace(&mut self.nodes[n], started);
@@ -39,19 +38,8 @@ impl World {
 
     /// A node is stopped, and goes on some time.
     pub(super) fn freeze(&mut self, n: usize) {
-        self.look_at_the_lease(n);
         self.trace(|| format!("node {n} is frozen"));
         self.nodes[n].is_frozen = true;
-    }
-
-    /// A Redis that was emptied knows nothing of a node that goes on in a room which was loaded since, until the node has
-    /// looked at its lease, as it does every second. Were it to die before it did, nobody would take it out of there: that
-    /// Redis is emptied and a node is lost in the same second is left out here.
-    fn look_at_the_lease(&mut self, n: usize) {
-        let node = &self.nodes[n];
-        if node.is_forgotten && !node.is_frozen && !node.is_cut {
-            self.renew(n);
-        }
     }
 
     /// A node was silent for longer than its lease: it is to be buried, dead or not.
@@ -116,7 +104,6 @@ impl World {
 
     /// Node `n` renews its lease, or finds that it has none.
     pub(super) fn renew(&mut self, n: usize) {
-        self.nodes[n].is_forgotten = false;
         if !self.store.nodes.living.contains(&self.nodes[n].incarnation.0) {
             self.begin_again(n);
         }
@@ -129,7 +116,7 @@ impl World {
         self.store.nodes.living.insert(incarnation.0);
         // What it said as the old one in a room that was loaded since, nobody else would find.
         let before = std::mem::replace(&mut self.nodes[n].incarnation, incarnation).0;
-        for r in std::mem::take(&mut self.nodes[n].listed) {
+        for r in std::mem::take(&mut self.nodes[n].listed).into_keys() {
             while !self.bury(n, r, before) {}
         }
         self.store.nodes.strike(before);
@@ -145,7 +132,6 @@ impl World {
     }
 
     pub(super) fn cut(&mut self, n: usize) {
-        self.look_at_the_lease(n);
         self.trace(|| format!("node {n} has no way to Redis"));
         self.nodes[n].is_cut = true;
         self.nodes[n].feed.clear();
@@ -169,7 +155,6 @@ impl World {
     pub(super) fn flush(&mut self) {
         self.trace(|| "Redis is emptied".into());
         self.store.flush();
-        self.nodes.iter_mut().for_each(|node| node.is_forgotten = true);
         (0..ROOMS).for_each(|r| self.redis_forgets(r));
     }
 
@@ -188,7 +173,6 @@ impl World {
         self.before.clear();
         for node in &mut self.nodes {
             node.feed.clear();
-            node.is_forgotten = true;
             for open in node.rooms.values_mut() {
                 open.follows = false;
             }

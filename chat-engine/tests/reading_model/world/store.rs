@@ -29,6 +29,8 @@ pub(crate) enum Refusal {
     Stale,
     /// The node was taken for dead.
     Lost,
+    /// It has not listed the room in this life.
+    Unlisted,
 }
 
 /// What Redis knows of nodes.
@@ -187,12 +189,16 @@ impl Store {
         known: u64,
         user: UserId,
         node: Incarnation,
+        listed: Option<Life>,
     ) -> Result<Option<Change>, Refusal> {
         let again = self.entered.contains(&(room, node.0, user));
         let counted = again && self.breaking == Some(Break::Repeat);
-        let heard = self.heard(room, node);
+        let (heard, listless) = (self.heard(room, node), self.breaking == Some(Break::List));
         let loaded = self.room(room, known)?;
         let heard = if counted { Incarnation(heard.0 + APART) } else { heard };
+        if !listless && listed != Some(loaded.state.snapshot().life) {
+            return Err(Refusal::Unlisted);
+        }
         let change = loaded.state.enter(user, heard).map_err(|Buried| Refusal::Lost)?;
         loaded.changed(change);
         self.entered.insert((room, node.0, user));
