@@ -82,9 +82,12 @@ pub struct Seed {
     /// How many people
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub users: u32,
-    /// How many meetups; person i is a member of room i mod ROOMS
+    /// How many meetups; person i is a member of the rooms from i times EACH on, modulo ROOMS
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub rooms: u32,
+    /// Of how many of them everybody is a member
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub each: u32,
     /// Where tokens.txt and rooms.txt are written
     #[arg(long)]
     pub out: PathBuf,

@@ -16,7 +16,7 @@ pub async fn run(seed: Seed) -> Result<()> {
     // Before the work: nobody wants people whose tokens cannot be written.
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let database = shared::database::connect(&record.database_url, 4).await?;
-    let seeded = api::seed::people_and_rooms(&database, seed.users, seed.rooms).await?;
+    let seeded = api::seed::people_and_rooms(&database, seed.users, seed.rooms, seed.each).await?;
     database.close().await;
     let lines = |items: Vec<String>| items.join("\n") + "\n";
     let rooms = seeded.rooms.iter().map(ToString::to_string).collect();

@@ -18,5 +18,6 @@ pub mod process;
 pub mod report;
 mod run;
 pub mod template;
+pub mod visit;
 
 pub use run::run;

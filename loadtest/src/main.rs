@@ -7,6 +7,7 @@ use loadtest::{
     compare::{Comparison, Outcome, Spread, compare},
     floor::{self, Options, Shape},
     options::{Scenario, Server},
+    visit::Visits,
 };
 
 /// A load generator for any STOMP-over-WebSocket broker.
@@ -25,6 +26,16 @@ enum Command {
         server: Server,
         #[command(flatten)]
         scenario: Box<Scenario>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// People who open the app, and come to and go from their rooms: what that costs.
+    Visit {
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        visits: Visits,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -56,6 +67,15 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Run { server, scenario, json } => {
             let report = loadtest::run(&scenario, &server)?;
+            if json {
+                println!("{}", serde_json::to_string(&report)?);
+            } else {
+                print!("{report}");
+            }
+            Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Visit { server, visits, json } => {
+            let report = loadtest::visit::run(&visits, &server)?;
             if json {
                 println!("{}", serde_json::to_string(&report)?);
             } else {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The key of RFC 6455's example: a load generator has no use for a fresh one, and knows its answer.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// What a server answers to [`KEY`] (RFC 6455 §1.3).
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
@@ -148,7 +148,7 @@ pub(crate) struct Scratch {
     pub(crate) frame: BytesMut,
 }
 
-fn lines(file: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn lines(file: &Path) -> anyhow::Result<Vec<String>> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let lines: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
     ensure!(!lines.is_empty(), "{} is empty", file.display());

@@ -153,7 +153,7 @@ async fn the_banned_and_the_unknown_stay_out() {
 #[tokio::test]
 async fn of_two_hundred_who_join_at_once_exactly_fifty_get_the_fifty_places() {
     with_api(async |api| {
-        let seeded = api::seed::people_and_rooms(&api.pool, 201, 201).await.unwrap();
+        let seeded = api::seed::people_and_rooms(&api.pool, 201, 201, 1).await.unwrap();
         let (owner, others) = seeded.tokens.split_first().unwrap();
         let club = api.club(owner, 51).await;
         let answers = join_all(others.iter().map(|token| api.join(club, token))).await;
@@ -194,7 +194,7 @@ async fn one_person_who_joins_and_leaves_many_times_at_once_is_counted_once() {
 async fn a_meetups_events_are_written_in_the_order_of_its_changes() {
     with_api(async |api| {
         let mut events = api.events();
-        let seeded = api::seed::people_and_rooms(&api.pool, 21, 21).await.unwrap();
+        let seeded = api::seed::people_and_rooms(&api.pool, 21, 21, 1).await.unwrap();
         let (owner, others) = seeded.tokens.split_first().unwrap();
         let club = api.club(owner, 100).await;
         join_all(others.iter().map(|token| async move {

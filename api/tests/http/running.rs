@@ -42,7 +42,7 @@ async fn stopping_answers_what_is_in_hand_and_takes_nothing_new() {
         let (sink, _deliveries) = event::local_channel();
         let running = api::start(settings(&[]), pool.clone(), EventSink::Local(sink)).await.unwrap();
         let base = format!("http://{}", running.addr());
-        let seeded = api::seed::people_and_rooms(pool, 2, 2).await.unwrap();
+        let seeded = api::seed::people_and_rooms(pool, 2, 2, 1).await.unwrap();
         let mut transaction = pool.begin().await.unwrap();
         sqlx::query("select from meetups where id = $1 for update")
             .bind(seeded.rooms[0])

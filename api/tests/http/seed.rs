@@ -10,7 +10,7 @@ use crate::support::with_api;
 #[tokio::test]
 async fn person_i_is_a_member_of_room_i_mod_r_and_of_no_other() {
     with_api(async |api| {
-        let seeded = api::seed::people_and_rooms(&api.pool, 7, 3).await.unwrap();
+        let seeded = api::seed::people_and_rooms(&api.pool, 7, 3, 1).await.unwrap();
         assert_eq!((seeded.tokens.len(), seeded.rooms.len()), (7, 3));
         for (i, token) in seeded.tokens.iter().enumerate() {
             let mine = api.get("/api/me/meetups", token).await.json();
@@ -35,16 +35,36 @@ async fn person_i_is_a_member_of_room_i_mod_r_and_of_no_other() {
 }
 
 #[tokio::test]
+async fn with_several_rooms_for_each_they_are_those_that_follow_on_one_another() {
+    with_api(async |api| {
+        let seeded = api::seed::people_and_rooms(&api.pool, 4, 5, 2).await.unwrap();
+        for (i, token) in seeded.tokens.iter().enumerate() {
+            let mine = api.get("/api/me/meetups", token).await.json();
+            let mine: BTreeSet<_> =
+                mine.as_array().unwrap().iter().map(|meetup| meetup["id"].as_i64().unwrap()).collect();
+            assert_eq!(mine, BTreeSet::from([2 * i, 2 * i + 1].map(|n| seeded.rooms[n % 5].get())));
+        }
+        for (n, (members, owner)) in [(2, 0), (2, 0), (2, 1), (1, 1), (1, 2)].into_iter().enumerate() {
+            let room =
+                api.get(&format!("/api/meetups/{}", seeded.rooms[n]), &seeded.tokens[owner]).await.json();
+            assert_eq!((&room["memberCount"], &room["myRole"]), (&json!(members), &json!("owner")), "{n}");
+        }
+        assert!(api::seed::people_and_rooms(&api.pool, 1, 5, 6).await.is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn each_call_makes_new_people_also_fewer_than_rooms() {
     with_api(async |api| {
-        let first = api::seed::people_and_rooms(&api.pool, 2, 5).await.unwrap();
-        let second = api::seed::people_and_rooms(&api.pool, 2, 5).await.unwrap();
+        let first = api::seed::people_and_rooms(&api.pool, 2, 5, 1).await.unwrap();
+        let second = api::seed::people_and_rooms(&api.pool, 2, 5, 1).await.unwrap();
         let rooms: BTreeSet<_> = first.rooms.iter().chain(&second.rooms).collect();
         assert_eq!(rooms.len(), 10);
         let empty = api.get(&format!("/api/meetups/{}", first.rooms[4]), "").await.json();
         assert_eq!(empty["memberCount"], 0);
         assert_eq!(api.get("/api/me/meetups", &second.tokens[1]).await.json().as_array().unwrap().len(), 1);
-        assert!(api::seed::people_and_rooms(&api.pool, 0, 1).await.is_err());
+        assert!(api::seed::people_and_rooms(&api.pool, 0, 1, 1).await.is_err());
     })
     .await;
 }
@@ -53,7 +73,7 @@ async fn each_call_makes_new_people_also_fewer_than_rooms() {
 async fn ten_thousand_people_take_seconds() {
     with_api(async |api| {
         let began = std::time::Instant::now();
-        let seeded = api::seed::people_and_rooms(&api.pool, 10_000, 100).await.unwrap();
+        let seeded = api::seed::people_and_rooms(&api.pool, 10_000, 100, 1).await.unwrap();
         // A row at a time took a minute; the bound leaves room for a busy machine and a debug build.
         assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
         assert_eq!(api.get("/api/me", &seeded.tokens[9_999]).await.status, 200);
