@@ -400,7 +400,8 @@ impl Room {
     }
 }
 
-/// Adds up ranges with the same ends; what cancels out is not told.
+/// Adds up ranges with the same ends; what cancels out is not told. What adds comes first: who applies one range after the
+/// other is never below zero in between.
 fn merge(mut ranges: Vec<ReadRange>) -> Vec<ReadRange> {
     ranges.sort_unstable_by_key(|range| (range.from, range.to));
     ranges.dedup_by(|next, kept| {
@@ -411,5 +412,6 @@ fn merge(mut ranges: Vec<ReadRange>) -> Vec<ReadRange> {
         same
     });
     ranges.retain(|range| range.by != 0);
+    ranges.sort_by_key(|range| range.by < 0);
     ranges
 }

@@ -107,6 +107,22 @@ mod tests {
     }
 
     #[test]
+    fn of_one_frame_what_adds_comes_first_for_nobody_is_to_show_less_than_none_in_between() {
+        let (now, mut out) = (Instant::now(), Vec::new());
+        let mut room = room(now);
+        let reads = |version, id| Change { life: LIFE, version, user: user(id), to: None };
+        room.change(reads(6, 2), now, &mut out);
+        room.change(reads(7, 3), now, &mut out);
+        // Their node dies, and what they had taken is told behind that.
+        let nobody_left = told(&mut room, now);
+        room.change(moved(8, 2, 0), now, &mut out);
+        room.change(moved(9, 2, 4), now, &mut out);
+        let range = |from, to, by| ReadRange { from: seq(from), to: seq(to), by };
+        assert_eq!(nobody_left, [Output::Read(vec![range(0, 9, -2)])]);
+        assert_eq!(told(&mut room, now), [Output::Read(vec![range(0, 9, 1), range(0, 4, -1)])]);
+    }
+
+    #[test]
     fn what_was_missed_is_told_as_ranges_and_not_as_a_reset() {
         let (now, mut out) = (Instant::now(), Vec::new());
         let mut room = room(now);

@@ -152,6 +152,11 @@ impl Tab {
             let those = self.shown.iter_mut().filter(|(seq, _)| change.from < **seq && **seq <= change.to);
             for (_, count) in those {
                 *count = count.map(|count| count + i64::from(change.by));
+                // Not even between two ranges of a frame.
+                assert!(
+                    self.is_stale || *count >= Some(0) || count.is_none(),
+                    "{change:?} of {changes:?}: {count:?}"
+                );
             }
         }
     }
