@@ -55,7 +55,8 @@ pub struct Unacknowledged {
     answered: Option<u64>,
     /// Every message up to here was consumed.
     through: Option<u64>,
-    /// The first message that was refused: the unbroken run ends before it, until a cumulative ACK covers it.
+    /// With `client-individual`: the first message that was refused. The unbroken run ends before it for good: a message is
+    /// answered once, so nothing can close the gap.
     refused: Option<u64>,
 }
 
