@@ -4,20 +4,22 @@
 //!
 //! Call any input, then [`look`](Inbox::look), which gives what is due; again when [`deadline`](Inbox::deadline) has come.
 
+mod older;
+mod telling;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Weak},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use shared::{RoomId, Seq, UserId};
+use shared::{Seq, UserId};
 
 use super::{
     standings::{Standing, Standings},
     tally::{KEPT, Tally, Unread},
 };
 use crate::{
-    history::{Latest, Recent},
     reading::{Change, Life, MemberPositions},
     record::{
         Record, RecordKind,
@@ -25,9 +27,6 @@ use crate::{
     },
     room::{COUNTS_PATIENCE, SubscriberId},
 };
-
-/// A person gets a line about a room this often at most: what happens in between is in the next one.
-pub(super) const PACE: Duration = Duration::from_secs(1);
 
 /// What is told of a room to one person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -288,153 +287,12 @@ impl Inbox {
         self.looks_at_fresh = true;
         self.look_at(user, now);
     }
-
-    /// Whether [`ask_rows`](Self::ask_rows) has something to ask for.
-    pub(in crate::shard) fn wants_rows(&self) -> bool {
-        self.reach.is_some() && self.asked.is_none()
-    }
-
-    /// Which rows are needed: as far back as the lowest stands who is known to stand below what is here, and no further.
-    /// They are being read from here on, until [`rows`](Self::rows). `changes`: those in memory, which the rows may lack.
-    pub(in crate::shard) fn ask_rows(&mut self, room: RoomId, changes: Vec<Arc<Record>>) -> Option<Recent> {
-        let since = self.reach.take()?;
-        self.asked = Some(Asked { since, changes });
-        Some(Recent { room, since, up_to: self.tally.floor() })
-    }
-
-    /// The rows that were asked for; `None` where they cannot be read at the moment.
-    pub(in crate::shard) fn rows(&mut self, rows: Option<Latest>, now: Instant) {
-        let Some(Asked { since, changes }) = self.asked.take() else { return };
-        let Some(Latest { last, counted, .. }) = rows else {
-            self.reach = Some(self.reach.map_or(since, |reach| reach.min(since)));
-            return;
-        };
-        self.tally.extend(counted, since);
-        let deletions = changes.iter().filter(|change| change.draft.kind == RecordKind::Deleted);
-        deletions.filter_map(|change| change.draft.target).for_each(|target| self.tally.remove(target));
-        if !self.knows_last {
-            self.knows_last = true;
-            self.last = last.map(Arc::new);
-            self.last_number += 1;
-            self.change_last(&changes);
-        }
-        self.looks_at_fresh = true;
-        self.look_at_everybody(now);
-    }
-
-    /// Somebody is to be told if something is different for them.
-    fn look_at(&mut self, user: UserId, now: Instant) {
-        if let Some(member) = self.members.get(&user) {
-            self.due.insert((may_hear_at(member, now), user));
-        }
-    }
-
-    /// So is everybody.
-    fn look_at_everybody(&mut self, now: Instant) {
-        let at = self.last_round.map_or(now, |last| now.max(last + PACE));
-        self.round_at.get_or_insert(at);
-    }
-
-    /// When to [`look`](Self::look) again.
-    pub(in crate::shard) fn deadline(&self) -> Option<Instant> {
-        let due = self.due.first().map(|(at, _)| *at);
-        [due, self.round_at, self.patience].into_iter().flatten().min()
-    }
-
-    /// What is due.
-    pub(in crate::shard) fn look(&mut self, now: Instant) -> Vec<Line> {
-        let mut lines = Vec::new();
-        if self.patience.is_some_and(|until| until <= now) {
-            (self.patience, self.uncounted, self.looks_at_fresh) = (None, true, true);
-        }
-        if std::mem::take(&mut self.looks_at_fresh) {
-            self.greet(now, &mut lines);
-        }
-        if self.round_at.is_some_and(|at| at <= now) {
-            (self.round_at, self.last_round) = (None, Some(now));
-            let everybody = self.members.iter();
-            self.due.extend(everybody.map(|(user, member)| (may_hear_at(member, now), *user)));
-        }
-        while let Some((at, user)) = self.due.first().copied()
-            && at <= now
-        {
-            self.due.pop_first();
-            lines.extend(self.tell(user, now));
-        }
-        lines
-    }
-
-    /// First lines for those who can have them.
-    fn greet(&mut self, now: Instant, lines: &mut Vec<Line>) {
-        let waiting: Vec<_> = self
-            .members
-            .iter()
-            .filter(|(_, member)| !member.fresh.is_empty())
-            .map(|(user, _)| *user)
-            .collect();
-        let mut all = true;
-        for user in waiting {
-            let state = self.state(user);
-            if state.unread.is_none() && !self.uncounted {
-                all = false;
-                continue;
-            }
-            let Some(member) = self.members.get_mut(&user) else { continue };
-            let to = std::mem::take(&mut member.fresh);
-            if to.len() == member.subscriptions.len() {
-                member.told = Some(state);
-            }
-            member.told_at = Some(now);
-            lines.push(Line { to, state });
-        }
-        self.uncounted = false;
-        if all {
-            self.patience = None;
-        }
-    }
-
-    fn tell(&mut self, user: UserId, now: Instant) -> Option<Line> {
-        let state = self.state(user);
-        let member = self.members.get_mut(&user)?;
-        // Who waits for a first line gets one with all of this.
-        let to: Vec<_> =
-            member.subscriptions.iter().filter(|id| !member.fresh.contains(id)).copied().collect();
-        if to.is_empty() || member.told == Some(state) {
-            return None;
-        }
-        let may_hear_at = may_hear_at(member, now);
-        if may_hear_at > now {
-            self.due.insert((may_hear_at, user));
-            return None;
-        }
-        (member.told, member.told_at) = (Some(state), Some(now));
-        Some(Line { to, state })
-    }
-
-    fn state(&self, user: UserId) -> State {
-        let mut state = State { unread: None, read: None, last: self.last_number };
-        match self.standings.of(user) {
-            _ if !self.knows_last => {}
-            Standing::Unknown => {}
-            Standing::Nowhere => state.unread = Some(Unread::default()),
-            Standing::At(position) if self.tally.lacks(position) => {}
-            Standing::At(position) => {
-                let (unread, read) = self.tally.unread(user, position);
-                (state.unread, state.read) = (Some(unread), Some(read));
-            }
-        }
-        state
-    }
 }
 
 /// Bodies are parsed only where that could matter: there may be a thousand.
 fn is_deleted(message: &Record) -> bool {
     const KEY: &[u8] = br#""deleted""#;
     message.draft.body.windows(KEY.len()).any(|part| part == KEY) && present::is_deleted(message)
-}
-
-fn may_hear_at(member: &Member, now: Instant) -> Instant {
-    member.told_at.map_or(now, |at| now.max(at + PACE))
 }
 
 #[cfg(test)]

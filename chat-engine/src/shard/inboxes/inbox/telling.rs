@@ -1,0 +1,120 @@
+//! Who is told what is different for them, and when.
+
+use std::time::{Duration, Instant};
+
+use shared::UserId;
+
+use super::{Inbox, Line, Member, Standing, State, Unread};
+
+/// A person gets a line about a room this often at most: what happens in between is in the next one.
+pub(super) const PACE: Duration = Duration::from_secs(1);
+
+impl Inbox {
+    /// Somebody is to be told if something is different for them.
+    pub(super) fn look_at(&mut self, user: UserId, now: Instant) {
+        if let Some(member) = self.members.get(&user) {
+            self.due.insert((may_hear_at(member, now), user));
+        }
+    }
+
+    /// So is everybody.
+    pub(super) fn look_at_everybody(&mut self, now: Instant) {
+        let at = self.last_round.map_or(now, |last| now.max(last + PACE));
+        self.round_at.get_or_insert(at);
+    }
+
+    /// When to [`look`](Self::look) again.
+    pub(in crate::shard) fn deadline(&self) -> Option<Instant> {
+        let due = self.due.first().map(|(at, _)| *at);
+        [due, self.round_at, self.patience].into_iter().flatten().min()
+    }
+
+    /// What is due.
+    pub(in crate::shard) fn look(&mut self, now: Instant) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if self.patience.is_some_and(|until| until <= now) {
+            (self.patience, self.uncounted, self.looks_at_fresh) = (None, true, true);
+        }
+        if std::mem::take(&mut self.looks_at_fresh) {
+            self.greet(now, &mut lines);
+        }
+        if self.round_at.is_some_and(|at| at <= now) {
+            (self.round_at, self.last_round) = (None, Some(now));
+            let everybody = self.members.iter();
+            self.due.extend(everybody.map(|(user, member)| (may_hear_at(member, now), *user)));
+        }
+        while let Some((at, user)) = self.due.first().copied()
+            && at <= now
+        {
+            self.due.pop_first();
+            lines.extend(self.tell(user, now));
+        }
+        lines
+    }
+
+    /// First lines for those who can have them.
+    fn greet(&mut self, now: Instant, lines: &mut Vec<Line>) {
+        let waiting: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.fresh.is_empty())
+            .map(|(user, _)| *user)
+            .collect();
+        let mut all = true;
+        for user in waiting {
+            let state = self.state(user);
+            if state.unread.is_none() && !self.uncounted {
+                all = false;
+                continue;
+            }
+            let Some(member) = self.members.get_mut(&user) else { continue };
+            let to = std::mem::take(&mut member.fresh);
+            if to.len() == member.subscriptions.len() {
+                member.told = Some(state);
+            }
+            member.told_at = Some(now);
+            lines.push(Line { to, state });
+        }
+        self.uncounted = false;
+        if all {
+            self.patience = None;
+        }
+    }
+
+    fn tell(&mut self, user: UserId, now: Instant) -> Option<Line> {
+        let state = self.state(user);
+        let member = self.members.get_mut(&user)?;
+        // Who waits for a first line gets one with all of this.
+        let to: Vec<_> =
+            member.subscriptions.iter().filter(|id| !member.fresh.contains(id)).copied().collect();
+        if to.is_empty() || member.told == Some(state) {
+            return None;
+        }
+        let may_hear_at = may_hear_at(member, now);
+        if may_hear_at > now {
+            self.due.insert((may_hear_at, user));
+            return None;
+        }
+        (member.told, member.told_at) = (Some(state), Some(now));
+        Some(Line { to, state })
+    }
+
+    fn state(&self, user: UserId) -> State {
+        let mut state = State { unread: None, read: None, last: self.last_number };
+        match self.standings.of(user) {
+            _ if !self.knows_last => {}
+            Standing::Unknown => {}
+            Standing::Nowhere => state.unread = Some(Unread::default()),
+            Standing::At(position) if self.tally.lacks(position) => {}
+            Standing::At(position) => {
+                let (unread, read) = self.tally.unread(user, position);
+                (state.unread, state.read) = (Some(unread), Some(read));
+            }
+        }
+        state
+    }
+}
+
+fn may_hear_at(member: &Member, now: Instant) -> Instant {
+    member.told_at.map_or(now, |at| now.max(at + PACE))
+}
