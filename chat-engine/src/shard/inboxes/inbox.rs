@@ -8,7 +8,7 @@ mod older;
 mod telling;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -84,12 +84,15 @@ pub(in crate::shard) struct Inbox {
     last_round: Option<Instant>,
     /// Until when first lines wait for counts.
     patience: Option<Instant>,
-    /// First lines are given without counts.
-    uncounted: bool,
-    /// Somebody may get a first line.
-    looks_at_fresh: bool,
+    /// Who waits for a first line.
+    fresh: HashSet<UserId>,
+    /// Those of them who may get it now. Only they are looked at: thousands come and go in a room, each by themselves.
+    ready: BTreeSet<UserId>,
     /// Numbers its lines.
     lines: u64,
+    /// How often somebody was looked at.
+    #[cfg(test)]
+    visits: std::cell::Cell<usize>,
     /// Gone with this: nobody waits for what was asked.
     needed: Arc<()>,
 }
@@ -116,9 +119,11 @@ impl Inbox {
             round_at: None,
             last_round: None,
             patience: None,
-            uncounted: false,
-            looks_at_fresh: false,
+            fresh: HashSet::new(),
+            ready: BTreeSet::new(),
             lines: 0,
+            #[cfg(test)]
+            visits: std::cell::Cell::default(),
             needed: Arc::default(),
         }
     }
@@ -166,7 +171,8 @@ impl Inbox {
         }
         member.subscriptions.push(id);
         member.fresh.push(id);
-        self.looks_at_fresh = true;
+        self.fresh.insert(user);
+        self.ready.insert(user);
         self.patience.get_or_insert(now + COUNTS_PATIENCE);
     }
 
@@ -175,6 +181,10 @@ impl Inbox {
         let Some(member) = self.members.get_mut(&user) else { return };
         member.subscriptions.retain(|other| *other != id);
         member.fresh.retain(|other| *other != id);
+        if member.fresh.is_empty() {
+            self.fresh.remove(&user);
+            self.ready.remove(&user);
+        }
         if member.subscriptions.is_empty() {
             self.remove(user);
         }
@@ -183,6 +193,8 @@ impl Inbox {
     /// Somebody is no longer a member: the subscriptions that are to hear of it.
     pub(in crate::shard) fn remove(&mut self, user: UserId) -> Vec<SubscriberId> {
         self.standings.remove(user);
+        self.fresh.remove(&user);
+        self.ready.remove(&user);
         self.members.remove(&user).map(|member| member.subscriptions).unwrap_or_default()
     }
 
@@ -284,7 +296,9 @@ impl Inbox {
         {
             self.reach = Some(self.reach.map_or(position, |reach| reach.min(position)));
         }
-        self.looks_at_fresh = true;
+        if self.fresh.contains(&user) {
+            self.ready.insert(user);
+        }
         self.look_at(user, now);
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Standings {
     /// The life, and the version up to which its changes were worked through.
     feed: Option<(Life, u64)>,
     people: HashMap<UserId, Person>,
+    /// How many of them stand somewhere.
+    known: usize,
     /// Who is to be asked about.
     wanted: BTreeSet<UserId>,
     /// Who is being asked about.
@@ -64,7 +66,8 @@ impl Standings {
     }
 
     pub(super) fn remove(&mut self, user: UserId) {
-        self.people.remove(&user);
+        let person = self.people.remove(&user);
+        self.known -= usize::from(person.is_some_and(|person| person.standing != Standing::Unknown));
         self.wanted.remove(&user);
     }
 
@@ -116,19 +119,23 @@ impl Standings {
         let asked = self.asked.take().unwrap_or_default();
         let MemberPositions { life, version, positions } = answer;
         let goes_on = self.feed.is_some_and(|(known, at)| known == life && at <= version);
-        let is_left =
-            |user: &UserId, person: &Person| !asked.contains(user) && person.standing != Standing::Unknown;
-        let left: Vec<_> = self.people.iter().filter(|(user, person)| is_left(user, person)).collect();
-        if !goes_on {
+        let is_known = |person: &Person| person.standing != Standing::Unknown;
+        // Not by looking at all of them: who comes is asked about alone, and thousands come.
+        let asked_again = asked.iter().filter(|user| self.people.get(*user).is_some_and(is_known)).count();
+        let nobody_else = asked_again == self.known;
+        if !goes_on && !nobody_else {
             // What was known of the others is of another life.
-            self.wanted.extend(left.iter().map(|(user, _)| **user));
+            let others =
+                self.people.iter().filter(|(user, person)| !asked.contains(user) && is_known(person));
+            self.wanted.extend(others.map(|(user, _)| *user));
         }
-        if !goes_on || left.is_empty() {
+        if !goes_on || nobody_else {
             self.feed = Some((life, version));
         }
         let mut moved = Vec::new();
         for (user, position) in positions {
             if let Some(person) = self.people.get_mut(&user) {
+                self.known += usize::from(!is_known(person));
                 (person.standing, person.version) = (position.into(), version);
                 moved.push(user);
             }

@@ -40,7 +40,7 @@ impl Inbox {
             self.last_number += 1;
             self.change_last(&changes);
         }
-        self.looks_at_fresh = true;
+        self.ready.extend(&self.fresh);
         self.look_at_everybody(now);
     }
 }

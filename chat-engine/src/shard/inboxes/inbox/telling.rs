@@ -32,13 +32,13 @@ impl Inbox {
     /// What is due.
     pub(in crate::shard) fn look(&mut self, now: Instant) -> Vec<Line> {
         let mut lines = Vec::new();
-        if self.patience.is_some_and(|until| until <= now) {
-            (self.patience, self.uncounted, self.looks_at_fresh) = (None, true, true);
+        let is_round = self.round_at.is_some_and(|at| at <= now);
+        let uncounted = self.patience.is_some_and(|until| until <= now);
+        if is_round || uncounted {
+            self.ready.extend(&self.fresh);
         }
-        if std::mem::take(&mut self.looks_at_fresh) {
-            self.greet(now, &mut lines);
-        }
-        if self.round_at.is_some_and(|at| at <= now) {
+        self.greet(uncounted, now, &mut lines);
+        if is_round {
             (self.round_at, self.last_round) = (None, Some(now));
             let everybody = self.members.iter();
             self.due.extend(everybody.map(|(user, member)| (may_hear_at(member, now), *user)));
@@ -52,21 +52,14 @@ impl Inbox {
         lines
     }
 
-    /// First lines for those who can have them.
-    fn greet(&mut self, now: Instant, lines: &mut Vec<Line>) {
-        let waiting: Vec<_> = self
-            .members
-            .iter()
-            .filter(|(_, member)| !member.fresh.is_empty())
-            .map(|(user, _)| *user)
-            .collect();
-        let mut all = true;
-        for user in waiting {
+    /// First lines for those who can have them; `uncounted`: for everybody, also without a count.
+    fn greet(&mut self, uncounted: bool, now: Instant, lines: &mut Vec<Line>) {
+        for user in std::mem::take(&mut self.ready) {
             let state = self.state(user);
-            if state.unread.is_none() && !self.uncounted {
-                all = false;
+            if state.unread.is_none() && !uncounted {
                 continue;
             }
+            self.fresh.remove(&user);
             let Some(member) = self.members.get_mut(&user) else { continue };
             let to = std::mem::take(&mut member.fresh);
             if to.len() == member.subscriptions.len() {
@@ -75,8 +68,7 @@ impl Inbox {
             member.told_at = Some(now);
             lines.push(Line { to, state });
         }
-        self.uncounted = false;
-        if all {
+        if self.fresh.is_empty() {
             self.patience = None;
         }
     }
@@ -100,6 +92,8 @@ impl Inbox {
     }
 
     fn state(&self, user: UserId) -> State {
+        #[cfg(test)]
+        self.visits.set(self.visits.get() + 1);
         let mut state = State { unread: None, read: None, last: self.last_number };
         match self.standings.of(user) {
             _ if !self.knows_last => {}

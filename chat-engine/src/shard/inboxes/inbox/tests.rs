@@ -230,3 +230,32 @@ fn the_last_message_is_shown_as_it_reads_by_now() {
     assert_eq!(told(&inbox.look(now + SECOND)), [(vec![1], Some(0))]);
     assert!(!text(&inbox).contains("twice") && text(&inbox).contains("deleted"));
 }
+
+#[test]
+fn what_happens_to_one_person_is_looked_at_for_nobody_else() {
+    let now = Instant::now();
+    let mut inbox = Inbox::new(Seq::ZERO, [].into_iter());
+    // How often somebody is looked at until nothing is due any more.
+    let visits = |inbox: &mut Inbox, at: Instant| {
+        let before = inbox.visits.get();
+        inbox.look(at);
+        inbox.visits.get() - before
+    };
+    for person in 1..=1_000 {
+        inbox.attach(user(person), id(person.cast_unsigned()), false, now);
+        assert!(visits(&mut inbox, now) <= 1, "{person} comes");
+    }
+    inbox.ask();
+    inbox.answer(positions(1, &(1..=500).map(|person| (person, Some(0))).collect::<Vec<_>>()), now);
+    visits(&mut inbox, now);
+    // Five hundred are told, as many wait.
+    let mut at = now + SECOND / 10;
+    for (version, person) in (2..).zip(1..=500) {
+        at += SECOND / 1_000;
+        inbox.change(change(version, person, None), at);
+        inbox.attach(user(2_000), id(2_000), false, at);
+        assert!(visits(&mut inbox, at) <= 3, "{person} moves, somebody comes");
+        inbox.detach(user(2_000), id(2_000));
+        assert_eq!(visits(&mut inbox, at), 0);
+    }
+}
