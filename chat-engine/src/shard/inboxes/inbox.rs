@@ -17,14 +17,11 @@ use shared::{Seq, UserId};
 
 use super::{
     standings::{Standing, Standings},
-    tally::{KEPT, Tally, Unread},
+    tally::{Tally, Unread},
 };
 use crate::{
     reading::{Change, Life, MemberPositions},
-    record::{
-        Record, RecordKind,
-        present::{self, fold},
-    },
+    record::{Record, RecordKind, present::fold},
     room::{COUNTS_PATIENCE, SubscriberId},
 };
 
@@ -82,6 +79,8 @@ pub(in crate::shard) struct Inbox {
     /// When everybody is to be looked at.
     round_at: Option<Instant>,
     last_round: Option<Instant>,
+    /// When to let go of what everybody has read.
+    let_go_at: Option<Instant>,
     /// Until when first lines wait for counts.
     patience: Option<Instant>,
     /// Who waits for a first line.
@@ -98,19 +97,15 @@ pub(in crate::shard) struct Inbox {
 }
 
 impl Inbox {
-    /// Of a room of which memory has everything after `floor`: these messages, the last one first, as they read by now.
-    pub(in crate::shard) fn new<'a>(floor: Seq, messages: impl Iterator<Item = &'a Arc<Record>>) -> Self {
-        let mut messages = messages.peekable();
-        let last = messages.peek().copied().cloned();
-        let counted = messages.filter(|message| !is_deleted(message)).take(KEPT + 1);
-        let mut counted: Vec<_> = counted.map(|message| (message.seq, message.draft.user)).collect();
-        counted.reverse();
+    /// Of a room of which memory has everything after `floor`: this message is the last of them.
+    pub(in crate::shard) fn new(floor: Seq, last: Option<&Arc<Record>>) -> Self {
         Self {
             standings: Standings::default(),
-            tally: Tally::new(floor, counted),
+            // Nobody is here who has not read them.
+            tally: Tally::new(last.map_or(floor, |last| last.seq.max(floor))),
             // Before the log's beginning there is nothing.
             knows_last: last.is_some() || floor == Seq::ZERO,
-            last,
+            last: last.cloned(),
             last_number: 0,
             members: HashMap::new(),
             reach: None,
@@ -118,6 +113,7 @@ impl Inbox {
             due: BTreeSet::new(),
             round_at: None,
             last_round: None,
+            let_go_at: None,
             patience: None,
             fresh: HashSet::new(),
             ready: BTreeSet::new(),
@@ -177,7 +173,7 @@ impl Inbox {
     }
 
     /// A subscription is over.
-    pub(in crate::shard) fn detach(&mut self, user: UserId, id: SubscriberId) {
+    pub(in crate::shard) fn detach(&mut self, user: UserId, id: SubscriberId, now: Instant) {
         let Some(member) = self.members.get_mut(&user) else { return };
         member.subscriptions.retain(|other| *other != id);
         member.fresh.retain(|other| *other != id);
@@ -186,15 +182,16 @@ impl Inbox {
             self.ready.remove(&user);
         }
         if member.subscriptions.is_empty() {
-            self.remove(user);
+            self.remove(user, now);
         }
     }
 
     /// Somebody is no longer a member: the subscriptions that are to hear of it.
-    pub(in crate::shard) fn remove(&mut self, user: UserId) -> Vec<SubscriberId> {
+    pub(in crate::shard) fn remove(&mut self, user: UserId, now: Instant) -> Vec<SubscriberId> {
         self.standings.remove(user);
         self.fresh.remove(&user);
         self.ready.remove(&user);
+        self.let_go_later(now);
         self.members.remove(&user).map(|member| member.subscriptions).unwrap_or_default()
     }
 
@@ -208,6 +205,7 @@ impl Inbox {
         match (record.draft.kind, record.draft.target) {
             (RecordKind::Message, _) => {
                 self.tally.push(record.seq, record.draft.user);
+                self.let_go_later(now);
                 self.last = Some(record.clone());
                 self.last_number += 1;
                 self.knows_last = true;
@@ -299,14 +297,9 @@ impl Inbox {
         if self.fresh.contains(&user) {
             self.ready.insert(user);
         }
+        self.let_go_later(now);
         self.look_at(user, now);
     }
-}
-
-/// Bodies are parsed only where that could matter: there may be a thousand.
-fn is_deleted(message: &Record) -> bool {
-    const KEY: &[u8] = br#""deleted""#;
-    message.draft.body.windows(KEY.len()).any(|part| part == KEY) && present::is_deleted(message)
 }
 
 #[cfg(test)]

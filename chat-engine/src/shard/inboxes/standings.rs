@@ -79,6 +79,14 @@ impl Standings {
         }
     }
 
+    /// The lowest place where somebody stands of whom that is known.
+    pub(super) fn lowest(&self) -> Option<Seq> {
+        let standings = self.people.values().filter(|person| !person.reads_here);
+        standings
+            .filter_map(|person| if let Standing::At(seq) = person.standing { Some(seq) } else { None })
+            .min()
+    }
+
     /// The life and the version that is known.
     #[cfg(test)]
     pub(super) fn version(&self) -> Option<(Life, u64)> {

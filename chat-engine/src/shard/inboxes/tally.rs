@@ -26,11 +26,18 @@ pub(super) struct Unread {
 }
 
 impl Tally {
-    /// Of a room of which everything after `floor` is known: these messages.
-    pub(super) fn new(floor: Seq, messages: impl IntoIterator<Item = (Seq, UserId)>) -> Self {
-        let mut tally = Self { messages: VecDeque::new(), floor, is_capped: false };
-        messages.into_iter().for_each(|(seq, sender)| tally.push(seq, sender));
-        tally
+    /// Of a room in which nothing is known after `floor`.
+    pub(super) fn new(floor: Seq) -> Self {
+        Self { messages: VecDeque::new(), floor, is_capped: false }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 
     /// The next message.
@@ -60,6 +67,20 @@ impl Tally {
         }
         self.floor = floor;
         self.trim();
+    }
+
+    /// Nobody stands below that place, or anywhere: what is not above it counts for nobody. No further than there are
+    /// messages: what comes next may still be below where somebody stands by what another node knows.
+    pub(super) fn let_go(&mut self, lowest: Option<Seq>) {
+        while let Some((seq, _)) = self.messages.front()
+            && lowest.is_none_or(|lowest| *seq <= lowest)
+        {
+            (self.floor, self.is_capped) = (*seq, false);
+            self.messages.pop_front();
+        }
+        if self.messages.len() < self.messages.capacity() / 4 {
+            self.messages.shrink_to(2 * self.messages.len());
+        }
     }
 
     /// How many messages are missing for somebody who stands there: from where on they are to be read.
@@ -134,7 +155,7 @@ mod tests {
             }
             // A node that begins somewhere, and reads back as far as somebody stands.
             let floor = dice.i64(0..=head);
-            let mut tally = Tally::new(seq(floor), []);
+            let mut tally = Tally::new(seq(floor));
             let after = |place: i64| move |(seq, _, deleted): &&(i64, UserId, bool)| *seq > place && !deleted;
             for (at, sender, _) in naive.0.iter().filter(after(floor)) {
                 tally.push(seq(*at), *sender);
@@ -152,6 +173,7 @@ mod tests {
                         naive.0[at].2 = true;
                         tally.remove(seq(naive.0[at].0));
                     }
+                    6 => tally.let_go(dice.bool().then(|| seq(dice.i64(0..=head)))),
                     _ => {}
                 }
                 let (who, position) = (user(dice.i64(1..=5)), dice.i64(0..=head));
@@ -177,8 +199,27 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_has_to_read_takes_no_memory() {
+        let mut tally = Tally::new(Seq::ZERO);
+        (1..=2_000).for_each(|raw| tally.push(seq(raw), user(2)));
+        assert!(!tally.lacks(seq(10)), "that is too far back");
+        tally.let_go(Some(seq(1_990)));
+        assert_eq!((tally.messages.len(), tally.floor()), (10, seq(1_990)));
+        assert!(tally.messages.capacity() < 50, "{}", tally.messages.capacity());
+        assert!(tally.lacks(seq(1_989)) && !tally.lacks(seq(1_990)));
+        // Somebody stands where this node has not got to.
+        tally.let_go(Some(seq(2_010)));
+        assert_eq!((tally.messages.capacity(), tally.floor()), (0, seq(2_000)));
+        tally.push(seq(2_001), user(2));
+        assert_eq!(tally.unread(user(1), seq(2_000)).0.count, 1);
+        tally.let_go(None);
+        assert!(tally.is_empty() && tally.lacks(seq(2_000)) && !tally.lacks(seq(2_001)));
+    }
+
+    #[test]
     fn a_thousand_are_counted_and_of_more_it_is_said() {
-        let mut tally = Tally::new(Seq::ZERO, (1..=1_000).map(|raw| (seq(raw), user(2))));
+        let mut tally = Tally::new(Seq::ZERO);
+        (1..=1_000).for_each(|raw| tally.push(seq(raw), user(2)));
         assert_eq!(tally.unread(user(1), Seq::ZERO).0, Unread { count: 1_000, more: false });
         tally.push(seq(1_001), user(2));
         assert_eq!(tally.unread(user(1), Seq::ZERO).0, Unread { count: 1_000, more: true });

@@ -37,7 +37,7 @@ impl Worker {
             InboxInput::End(id) => {
                 let Some((user, rooms)) = self.inboxes.end(id) else { return };
                 for room in rooms {
-                    self.with_inbox(room, |inbox, _| inbox.detach(user, id));
+                    self.with_inbox(room, |inbox, now| inbox.detach(user, id, now));
                 }
             }
             InboxInput::Positions(room, needed, positions) => {
@@ -67,7 +67,7 @@ impl Worker {
             let open = self.rooms.get(room);
             let reads_here = open.is_some_and(|open| open.room.is_reading(outlet.user));
             let tail = &self.tail;
-            let new = || Inbox::new(tail.floor(*room), tail.messages(*room));
+            let new = || Inbox::new(tail.floor(*room), tail.messages(*room).next());
             self.inboxes.rooms.entry(*room).or_insert_with(new);
             self.with_inbox(*room, |inbox, now| inbox.attach(outlet.user, outlet.id, reads_here, now));
         }
@@ -78,6 +78,9 @@ impl Worker {
         let Some(inbox) = self.inboxes.rooms.get_mut(&room) else { return };
         let now = Instant::now();
         input(inbox, now);
+        if inbox.wants_rows() {
+            inbox.recall(self.tail.floor(room), self.tail.messages(room), now);
+        }
         let lines = inbox.look(now);
         if let Some(deadline) = inbox.deadline() {
             self.timers.set(room, deadline);
@@ -125,7 +128,7 @@ impl Worker {
     /// A room is in somebody's list no more.
     fn leave_inbox(&mut self, room: RoomId, user: UserId, reason: CloseReason) {
         let Some(inbox) = self.inboxes.rooms.get_mut(&room) else { return };
-        let (to, number) = (inbox.remove(user), inbox.next_line());
+        let (to, number) = (inbox.remove(user, Instant::now()), inbox.next_line());
         self.push_line(room, number, &to, &GoneLine::new(room, reason).to_json());
         self.inboxes.strike(room, &to);
         self.with_inbox(room, |_, _| ());

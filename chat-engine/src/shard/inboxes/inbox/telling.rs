@@ -26,7 +26,7 @@ impl Inbox {
     /// When to [`look`](Self::look) again.
     pub(in crate::shard) fn deadline(&self) -> Option<Instant> {
         let due = self.due.first().map(|(at, _)| *at);
-        [due, self.round_at, self.patience].into_iter().flatten().min()
+        [due, self.round_at, self.patience, self.let_go_at].into_iter().flatten().min()
     }
 
     /// What is due.
@@ -48,6 +48,9 @@ impl Inbox {
         {
             self.due.pop_first();
             lines.extend(self.tell(user, now));
+        }
+        if self.let_go_at.is_some_and(|at| at <= now) {
+            self.let_go();
         }
         lines
     }

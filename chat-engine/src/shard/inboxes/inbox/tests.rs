@@ -65,7 +65,7 @@ fn told(lines: &[Line]) -> Vec<(Vec<u64>, Option<u32>)> {
 
 /// A room of which everything is known, with one person in it who stands there.
 fn known(position: Option<i64>, now: Instant) -> Inbox {
-    let mut inbox = Inbox::new(Seq::ZERO, [].into_iter());
+    let mut inbox = Inbox::new(Seq::ZERO, None);
     inbox.attach(user(1), id(10), false, now);
     assert_eq!(inbox.ask(), (vec![user(1)], true));
     inbox.answer(positions(1, &[(1, position)]), now);
@@ -135,17 +135,18 @@ fn a_second_device_gets_its_first_line_at_once_and_the_first_is_not_told_again()
     inbox.record(&said(2, 2), at);
     assert!(inbox.look(at).is_empty());
     assert_eq!(told(&inbox.look(at + SECOND)), [(vec![10, 11], Some(2))]);
-    inbox.detach(user(1), id(10));
+    inbox.detach(user(1), id(10), at);
     inbox.record(&said(3, 2), at + 3 * SECOND);
     assert_eq!(told(&inbox.look(at + 3 * SECOND)), [(vec![11], Some(3))]);
-    inbox.detach(user(1), id(11));
+    inbox.detach(user(1), id(11), at);
     assert!(inbox.is_idle());
 }
 
 #[test]
 fn without_the_authority_there_is_no_count_until_it_is_back() {
     let now = Instant::now();
-    let mut inbox = Inbox::new(Seq::ZERO, [&said(1, 2)].into_iter());
+    let in_memory = [said(1, 2)];
+    let mut inbox = Inbox::new(Seq::ZERO, in_memory.first());
     inbox.attach(user(1), id(10), false, now);
     inbox.ask();
     assert!(inbox.look(now).is_empty());
@@ -162,6 +163,7 @@ fn without_the_authority_there_is_no_count_until_it_is_back() {
     assert_eq!(told(&inbox.look(patience + SECOND)), [(vec![10], None)]);
     let back = patience + 5 * SECOND;
     inbox.answer(positions(4, &[(1, Some(0))]), back);
+    inbox.recall(Seq::ZERO, in_memory.iter(), back);
     assert_eq!(told(&inbox.look(back)), [(vec![10], Some(2))]);
     assert_eq!(inbox.deadline(), None);
 }
@@ -170,13 +172,14 @@ fn without_the_authority_there_is_no_count_until_it_is_back() {
 fn rows_are_read_as_far_back_as_somebody_stands_and_no_further() {
     let now = Instant::now();
     let in_memory = [said(12, 9), said(11, 9)];
-    let mut inbox = Inbox::new(seq(10), in_memory.iter());
+    let mut inbox = Inbox::new(seq(10), in_memory.first());
     for person in 1..=3 {
         inbox.attach(user(person), id(person.cast_unsigned()), false, now);
     }
     inbox.ask();
     assert!(!inbox.wants_rows());
     inbox.answer(positions(1, &[(1, Some(11)), (2, Some(5)), (3, None)]), now);
+    inbox.recall(seq(10), in_memory.iter(), now);
     assert_eq!(told(&inbox.look(now)), [(vec![1], Some(1)), (vec![3], Some(0))]);
     let recent = inbox.ask_rows(room(), Vec::new()).unwrap();
     assert_eq!((recent.since, recent.up_to), (seq(5), seq(10)));
@@ -214,7 +217,7 @@ fn the_last_message_is_shown_as_it_reads_by_now() {
     let now = Instant::now();
     let text = |inbox: &Inbox| String::from_utf8(inbox.last().unwrap().draft.body.to_vec()).unwrap();
     // It is a row; while it is read it is changed.
-    let mut inbox = Inbox::new(seq(10), [].into_iter());
+    let mut inbox = Inbox::new(seq(10), None);
     inbox.attach(user(1), id(1), false, now);
     inbox.ask();
     inbox.answer(positions(1, &[(1, Some(10))]), now);
@@ -234,7 +237,7 @@ fn the_last_message_is_shown_as_it_reads_by_now() {
 #[test]
 fn what_happens_to_one_person_is_looked_at_for_nobody_else() {
     let now = Instant::now();
-    let mut inbox = Inbox::new(Seq::ZERO, [].into_iter());
+    let mut inbox = Inbox::new(Seq::ZERO, None);
     // How often somebody is looked at until nothing is due any more.
     let visits = |inbox: &mut Inbox, at: Instant| {
         let before = inbox.visits.get();
@@ -255,7 +258,59 @@ fn what_happens_to_one_person_is_looked_at_for_nobody_else() {
         inbox.change(change(version, person, None), at);
         inbox.attach(user(2_000), id(2_000), false, at);
         assert!(visits(&mut inbox, at) <= 3, "{person} moves, somebody comes");
-        inbox.detach(user(2_000), id(2_000));
+        inbox.detach(user(2_000), id(2_000), at);
         assert_eq!(visits(&mut inbox, at), 0);
     }
+}
+
+#[test]
+fn messages_are_kept_as_far_back_as_the_lowest_stands() {
+    let mut at = Instant::now();
+    let mut in_memory: Vec<_> = (51..=1_000).rev().map(|raw| said(raw, 9)).collect();
+    let mut inbox = Inbox::new(seq(50), in_memory.first());
+    assert!(inbox.tally.is_empty(), "nobody is known to stand anywhere");
+    let comes = |inbox: &mut Inbox, in_memory: &[Arc<Record>], person: i64, to: i64, at: Instant| {
+        inbox.attach(user(person), id(person.cast_unsigned()), false, at);
+        inbox.ask();
+        inbox.answer(positions(1, &[(person, Some(to))]), at);
+        inbox.recall(seq(50), in_memory.iter(), at);
+        told(&inbox.look(at))
+    };
+    assert_eq!(comes(&mut inbox, &in_memory, 1, 990, at), [(vec![1], Some(10))]);
+    assert_eq!((inbox.tally.len(), inbox.wants_rows()), (10, false));
+    assert_eq!(comes(&mut inbox, &in_memory, 2, 400, at), [(vec![2], Some(600))]);
+    assert_eq!((inbox.tally.len(), inbox.wants_rows()), (600, false));
+    // The lowest reads on; in a quiet room, too, it comes to rest.
+    let rest = |inbox: &mut Inbox| {
+        while let Some(deadline) = inbox.deadline() {
+            inbox.look(deadline);
+        }
+        inbox.tally.len()
+    };
+    at += SECOND;
+    inbox.change(change(2, 2, Some(950)), at);
+    assert_eq!(rest(&mut inbox), 50);
+    // They go; of those who read, nothing is kept.
+    at += 5 * SECOND;
+    inbox.detach(user(2), id(2), at);
+    assert_eq!(rest(&mut inbox), 10);
+    inbox.change(change(3, 1, None), at);
+    assert_eq!(rest(&mut inbox), 0);
+    in_memory.insert(0, said(1_001, 9));
+    inbox.record(&in_memory[0], at);
+    assert_eq!(rest(&mut inbox), 0);
+    // Whoever comes then is told the same as ever, without a question where memory has it.
+    at += 5 * SECOND;
+    inbox.detach(user(1), id(1), at);
+    assert_eq!(comes(&mut inbox, &in_memory, 3, 100, at), [(vec![3], Some(901))]);
+    assert!(!inbox.wants_rows());
+    // Only what is below that is read, and nothing is let go of meanwhile.
+    assert!(comes(&mut inbox, &in_memory, 4, 20, at).is_empty());
+    let recent = inbox.ask_rows(room(), Vec::new()).unwrap();
+    assert_eq!((recent.since, recent.up_to), (seq(20), seq(50)));
+    inbox.detach(user(3), id(3), at);
+    inbox.look(at + 2 * SECOND);
+    let counted = vec![(seq(21), user(9)), (seq(50), user(9))];
+    inbox.rows(Some(Latest { room: room(), last: None, counted, stored: seq(51) }), at + 2 * SECOND);
+    assert_eq!(told(&inbox.look(at + 4 * SECOND)), [(vec![4], Some(953))]);
 }

@@ -34,12 +34,12 @@ impl Schedule {
         let floor = dice.i64(0..40);
         let mut messages: Vec<_> = (1..60).map(|n| (n, dice.i64(1..=4), dice.u8(0..8) == 0)).collect();
         messages.retain(|(n, ..)| n % 3 != 0);
-        let in_memory: Vec<_> = messages.iter().filter(|(n, ..)| *n > floor).map(Self::record).collect();
+        let last = messages.last().filter(|(n, ..)| *n > floor).map(Self::record);
         let authority = (1..=4).map(|id| (id, dice.bool().then(|| dice.i64(0..60)))).collect();
         Self {
             seed,
             dice,
-            inbox: Inbox::new(seq(floor), in_memory.iter().rev()),
+            inbox: Inbox::new(seq(floor), last.as_ref()),
             now: Instant::now(),
             messages,
             head: 60,
@@ -86,7 +86,7 @@ impl Schedule {
             ),
             1 if self.dice.bool() => {
                 let one = id(self.dice.u64(0..2) + 10 * who.cast_unsigned());
-                self.inbox.detach(user(who), one);
+                self.inbox.detach(user(who), one, self.now);
                 self.shown.remove(&one);
             }
             2..5 => {
@@ -159,6 +159,11 @@ impl Schedule {
     }
 
     fn look(&mut self) {
+        if self.inbox.wants_rows() {
+            let in_memory = self.messages.iter().rev().filter(|(n, ..)| *n > self.floor);
+            let in_memory: Vec<_> = in_memory.map(Self::record).collect();
+            self.inbox.recall(seq(self.floor), in_memory.iter(), self.now);
+        }
         for Line { to, state } in self.inbox.look(self.now) {
             for id in to {
                 self.shown.insert(id, state);
@@ -178,6 +183,10 @@ impl Schedule {
             self.now += SECOND;
         }
         assert_eq!(self.inbox.deadline(), None, "seed {}", self.seed);
+        let listed = self.inbox.members.keys();
+        let lowest = listed.filter_map(|user| self.authority[&user.get()]).min().unwrap_or(self.head);
+        let kept = self.messages.iter().filter(|(n, _, gone)| *n > lowest && !gone).count();
+        assert!(self.inbox.tally.len() <= kept, "seed {}: kept although everybody has read it", self.seed);
         for (user, member) in &self.inbox.members {
             let unread = self.unread(user.get());
             for id in &member.subscriptions {
