@@ -20,6 +20,8 @@ mod transport;
 pub use close::CloseReason;
 pub use flusher::Batch;
 pub use in_flight::Mark;
+#[cfg(test)]
+pub(crate) use outbox::tests::pair as out_of_the_way;
 pub use outbox::{Expulsion, Outbox, Outgoing, Owed};
 pub use outlet::Outlet;
 pub(crate) use outlet::{Answerable, Message};

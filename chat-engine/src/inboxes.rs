@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    convert::Infallible,
     sync::Arc,
 };
 
@@ -13,7 +14,7 @@ use dashmap::DashMap;
 use shared::{RoomId, UserId};
 use sqlx::PgPool;
 use stomp::ByteString;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     connection::{CloseReason, Owed},
@@ -95,7 +96,8 @@ impl Inboxes {
         Self { pool, shards, turns: Semaphore::new(AT_ONCE), people: DashMap::new() }
     }
 
-    /// Begins a list. The first line about each room comes, then the RECEIPT, and from then on what happens.
+    /// Begins a list. The first line about each room comes, then the RECEIPT, and from then on what happens. Done when the
+    /// shards have taken what there is to do: a client that begins lists and ends them gets no further than they do.
     pub(crate) async fn begin(
         &self,
         outlet: Arc<InboxOutlet>,
@@ -104,12 +106,9 @@ impl Inboxes {
     ) -> Result<(), Unlisted> {
         let asked = self.ask(outlet.user);
         let rows = self.rows(outlet.user).await?;
-        asked.answer(rows, |rooms| {
-            let (rooms_count, first) = (rooms.len(), outlet.clone());
-            let round = Arc::new(FirstRound { outlet: first, rooms: rooms_count, receipt, owed });
-            self.shards.begin_inbox(&outlet, &rooms, &round);
-            outlet
-        });
+        let mut taken = asked.begin(rows, outlet, receipt, owed);
+        // Dropped, not sent: that there is nothing more to come is the signal.
+        taken.recv().await;
         Ok(())
     }
 
@@ -169,25 +168,40 @@ impl Inboxes {
 }
 
 impl Asked<'_> {
-    /// The rows, and what to do with all of the rooms before anything else is learned.
-    fn answer(self, rows: Vec<(RoomId, i64)>, begin: impl FnOnce(Vec<RoomId>) -> Arc<InboxOutlet>) {
-        let Some(mut person) = self.inboxes.people.get_mut(&self.user) else { return };
+    /// Has the shards begin the list with these rows, before anything else is learned. What is returned ends when all of
+    /// them have taken that.
+    fn begin(
+        self,
+        rows: Vec<(RoomId, i64)>,
+        outlet: Arc<InboxOutlet>,
+        receipt: Option<ByteString>,
+        owed: Owed,
+    ) -> mpsc::Receiver<Infallible> {
+        let (taken, wait) = mpsc::channel(1);
+        let Some(mut person) = self.inboxes.people.get_mut(&self.user) else { return wait };
+        let shards = &self.inboxes.shards;
         for (room, version) in rows {
             if person.learn(room, true, version) && !person.outlets.is_empty() {
                 // Another list of theirs will hear of it by an event: that is then no news.
                 let outlets = person.outlets.clone();
-                self.inboxes.shards.send(room, Input::Inbox(InboxInput::Joined { room, outlets }));
+                shards.send(room, Input::Inbox(InboxInput::Joined { room, outlets }));
             }
         }
-        let outlet = begin(person.rooms());
+        let rooms = person.rooms();
+        let round = FirstRound { outlet: outlet.clone(), rooms: rooms.len(), receipt, owed };
+        shards.begin_inbox(&outlet, &rooms, &Arc::new(round), &taken);
         person.outlets.push(outlet);
         drop(person);
+        wait
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc::error::TryRecvError;
+
     use super::*;
+    use crate::connection::{Outlet, out_of_the_way};
 
     fn room(id: i64) -> RoomId {
         id.try_into().unwrap()
@@ -239,6 +253,31 @@ mod tests {
         drop(asked);
         assert!(inboxes.people.is_empty(), "nobody waits for it");
         inboxes.joined(room(5), user(), 1);
+        assert!(inboxes.people.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_list_has_begun_when_every_shard_has_taken_it() {
+        // Nobody connects to it: the test gives the rows, and takes what the shards are told.
+        let pool = PgPool::connect_lazy("postgres://nowhere/x").unwrap();
+        let (shards, mut receivers) = Shards::new(3, Arc::default());
+        let inboxes = Inboxes::new(pool, shards);
+        let (outbox, _client, _reader) = out_of_the_way(1_000).await;
+        let owed = outbox.owe();
+        let outlet = Outlet { outbox, subscription: None, unacknowledged: None };
+        let id = SubscriberId(1);
+        let outlet = Arc::new(InboxOutlet::new(id, user(), outlet));
+        // Of one room: two shards have nothing to do, and are told that it is over all the same.
+        let mut taken = inboxes.ask(user()).begin(vec![(room(7), 1)], outlet, None, owed);
+        for shard in 0..3 {
+            assert!(
+                matches!(taken.try_recv(), Err(TryRecvError::Empty)),
+                "{shard} may have any number of these"
+            );
+            drop(receivers.next(shard));
+        }
+        assert!(matches!(taken.try_recv(), Err(TryRecvError::Disconnected)));
+        inboxes.end(user(), id);
         assert!(inboxes.people.is_empty());
     }
 }

@@ -20,7 +20,7 @@ use std::{
     time::Instant,
 };
 
-pub use inboxes::{FirstRound, InboxInput, InboxOutlet, ROOMS};
+pub use inboxes::{FirstRound, InboxInput, InboxOutlet, ROOMS, Taken};
 pub use outlet::{Answer, Feed, RoomOutlet};
 pub use page::{MessagePage, Place};
 pub use reader::Unavailable;
@@ -255,17 +255,23 @@ impl Shards {
         let _ = self.of(room).inputs.send(input);
     }
 
-    /// A list of rooms begins: these rooms.
-    pub fn begin_inbox(&self, outlet: &Arc<InboxOutlet>, rooms: &[RoomId], round: &Arc<FirstRound>) {
+    /// A list of rooms begins: these rooms. Every shard drops `taken`, also who has none of them: that the list is over is
+    /// told to all, and the next one begins only when they have come so far.
+    pub fn begin_inbox(
+        &self,
+        outlet: &Arc<InboxOutlet>,
+        rooms: &[RoomId],
+        round: &Arc<FirstRound>,
+        taken: &Taken,
+    ) {
         let mut by_shard = vec![Vec::new(); self.0.handles.len()];
         for room in rooms {
             by_shard[self.number(*room)].push(*room);
         }
         for (handle, rooms) in self.0.handles.iter().zip(by_shard) {
-            if !rooms.is_empty() {
-                let (outlet, round) = (outlet.clone(), round.clone());
-                let _ = handle.inputs.send(Input::Inbox(InboxInput::Begin { outlet, rooms, round }));
-            }
+            let round = (!rooms.is_empty()).then(|| round.clone());
+            let (outlet, taken) = (outlet.clone(), taken.clone());
+            let _ = handle.inputs.send(Input::Inbox(InboxInput::Begin { outlet, rooms, round, taken }));
         }
     }
 
@@ -326,6 +332,12 @@ impl Shards {
 }
 
 impl Receivers {
+    /// What a shard is told next, if it has been told something.
+    #[cfg(test)]
+    pub(crate) fn next(&mut self, shard: usize) -> Option<Input> {
+        self.0[shard].0.try_recv().ok()
+    }
+
     /// Starts the shards. The log's records begin at `positions`, one for each partition.
     pub fn start(
         self,

@@ -321,7 +321,7 @@ impl Outbox {
     }
 
     /// Something is being done for the client, until the result is dropped.
-    pub(super) fn owe(self: &Arc<Self>) -> Owed {
+    pub(crate) fn owe(self: &Arc<Self>) -> Owed {
         self.state.lock().owed += 1;
         Owed(self.clone())
     }
@@ -343,4 +343,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

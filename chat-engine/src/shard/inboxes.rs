@@ -8,6 +8,7 @@ mod tally;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    convert::Infallible,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +20,7 @@ pub(super) use lines::{GoneLine, Lines};
 use shared::{RoomId, UserId};
 use stomp::ByteString;
 pub(super) use tally::KEPT;
+use tokio::sync::mpsc;
 
 use crate::{
     connection::{CloseReason, Outlet, Owed, frames, outlet::single},
@@ -39,6 +41,9 @@ const ROWS_BATCH: usize = 64;
 /// Statements at a time.
 const ROWS_AT_ONCE: usize = 2;
 
+/// When all that have it have dropped it, nothing is sent: whoever waits for it is to go on.
+pub type Taken = mpsc::Sender<Infallible>;
+
 /// What a shard is told of lists of rooms.
 #[derive(Debug)]
 pub enum InboxInput {
@@ -48,8 +53,10 @@ pub enum InboxInput {
         outlet: Arc<InboxOutlet>,
         /// The shard's rooms in it.
         rooms: Vec<RoomId>,
-        /// To be dropped with the first line about the last of them.
-        round: Arc<FirstRound>,
+        /// To be dropped with the first line about the last of them; `None` where none of them is this shard's.
+        round: Option<Arc<FirstRound>>,
+        /// Dropped when the input is taken.
+        taken: Taken,
     },
     /// Somebody became a member of a room.
     Joined {

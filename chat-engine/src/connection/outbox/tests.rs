@@ -12,7 +12,7 @@ use crate::connection::{Batch, ConnectionId, flusher::Flushers};
 const ID: SubscriberId = SubscriberId(1);
 
 /// A way out of at most `max_bytes`, and the client's end of it.
-async fn pair(max_bytes: usize) -> (Arc<Outbox>, TcpStream, tokio::net::tcp::OwnedReadHalf) {
+pub(crate) async fn pair(max_bytes: usize) -> (Arc<Outbox>, TcpStream, tokio::net::tcp::OwnedReadHalf) {
     pair_with(max_bytes, TcpSocket::new_v4().unwrap()).await
 }
 

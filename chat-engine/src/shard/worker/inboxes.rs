@@ -27,7 +27,12 @@ const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 impl Worker {
     pub(super) fn inbox_input(&mut self, input: InboxInput) {
         match input {
-            InboxInput::Begin { outlet, rooms, round } => self.attach(&outlet, &rooms, Some(round)),
+            InboxInput::Begin { outlet, rooms, round, taken } => {
+                drop(taken);
+                if !rooms.is_empty() {
+                    self.attach(&outlet, &rooms, round);
+                }
+            }
             InboxInput::Joined { room, outlets } => {
                 for outlet in outlets {
                     self.attach(&outlet, &[room], None);
