@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use clap::Args;
+use clap::{Args, value_parser};
 use tokio::{
     task::LocalSet,
     time::{interval, sleep, sleep_until},
@@ -36,10 +36,10 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub struct Visits {
     /// How many people there are, each with a connection.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(1..))]
     pub people: u32,
     /// Rooms that each of them comes to: person i to those from i times EACH on, modulo their number.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
     pub each: u32,
     /// Ask for the list of rooms, too.
     #[arg(long)]
@@ -165,5 +165,31 @@ impl Used {
             None => None,
         };
         Ok(Self { at: Instant::now(), cpu: Cpu::of(&server.pids)?, memory, redis })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::Visits;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        visits: Visits,
+    }
+
+    #[test]
+    fn visits_of_nobody_and_to_no_room_are_refused() {
+        let parse = |option: &str, value: &str| {
+            Cli::try_parse_from(["visit", "--tokens", "t", "--room-names", "r", option, value])
+        };
+        for option in ["--people", "--each"] {
+            let refused = parse(option, "0").unwrap_err().to_string();
+            assert!(refused.contains(option), "{refused}");
+            let visits = parse(option, "1").unwrap().visits;
+            assert_eq!(visits.people.min(visits.each), 1);
+        }
     }
 }
