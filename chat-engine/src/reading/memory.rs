@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use dashmap::DashMap;
+use dashmap::{DashMap, mapref::one::RefMut};
 use futures_util::{StreamExt as _, stream};
 use shared::{RoomId, Seq, UserId};
 use sqlx::PgPool;
@@ -35,6 +35,9 @@ enum Slot {
     /// since the last was.
     Loading {
         token: Option<Token>,
+        /// How far somebody has read, as was said meanwhile: it comes to the database a little later, and need not be in
+        /// what is being read.
+        read: Vec<(UserId, Seq)>,
     },
     Loaded(RoomState),
 }
@@ -70,8 +73,12 @@ impl MemoryReading {
                     }
                 }
                 Err(error) => {
-                    // Whoever else reads it begins again.
-                    self.rooms.remove_if(&room, |_, slot| matches!(slot, Slot::Loading { .. }));
+                    // Whoever else reads it begins again. What was said meanwhile stays.
+                    if let Some(mut slot) = self.rooms.get_mut(&room)
+                        && let Slot::Loading { token, .. } = &mut *slot
+                    {
+                        *token = None;
+                    }
                     return Err(error);
                 }
             }
@@ -107,18 +114,22 @@ impl MemoryReading {
     /// Several may read the positions of a room at once: they share a token.
     fn begin(&self, room: RoomId) -> Begun {
         let new = || Token(self.tokens.fetch_add(1, Ordering::Relaxed));
-        let mut slot = self.rooms.entry(room).or_insert_with(|| Slot::Loading { token: None });
+        let mut slot = self.slot(room);
         match &mut *slot {
             Slot::Loaded(state) => Begun::Loaded(state.snapshot()),
-            Slot::Loading { token } => Begun::Loading(*token.get_or_insert_with(new)),
+            Slot::Loading { token, .. } => Begun::Loading(*token.get_or_insert_with(new)),
         }
     }
 
     /// These positions were read since `token` was given out. `None` if that is not good enough.
-    fn finish(&self, room: RoomId, token: Token, state: RoomState) -> Option<Snapshot> {
+    fn finish(&self, room: RoomId, token: Token, mut state: RoomState) -> Option<Snapshot> {
         let mut slot = self.rooms.get_mut(&room)?;
-        if !matches!(*slot, Slot::Loading { token: Some(current) } if current == token) {
+        let Slot::Loading { token: Some(current), read } = &mut *slot else { return None };
+        if *current != token {
             return None;
+        }
+        for (user, seq) in read.drain(..) {
+            state.advance(user, seq);
         }
         let snapshot = state.snapshot();
         *slot = Slot::Loaded(state);
@@ -126,16 +137,29 @@ impl MemoryReading {
     }
 
     pub(super) fn enter(&self, room: RoomId, user: UserId) {
+        // A room without counts says again who reads there, once it is loaded.
         self.change(room, |state| state.enter(user, NODE).ok().flatten());
     }
 
     pub(super) fn leave(&self, room: RoomId, user: UserId, taken: Seq) {
-        self.change(room, |state| state.leave(user, NODE, taken));
-        self.journal.note(room, user, taken);
+        self.has_read(room, user, taken, |state| state.leave(user, NODE, taken));
     }
 
     pub(super) fn read(&self, room: RoomId, user: UserId, seq: Seq) {
-        self.change(room, |state| state.advance(user, seq));
+        self.has_read(room, user, seq, |state| state.advance(user, seq));
+    }
+
+    fn has_read(
+        &self,
+        room: RoomId,
+        user: UserId,
+        seq: Seq,
+        make: impl FnOnce(&mut RoomState) -> Option<Change>,
+    ) {
+        match &mut *self.slot(room) {
+            Slot::Loaded(state) => self.publish(room, make(state)),
+            Slot::Loading { read, .. } => read.push((user, seq)),
+        }
         self.journal.note(room, user, seq);
     }
 
@@ -148,20 +172,23 @@ impl MemoryReading {
         }
     }
 
-    fn change(&self, room: RoomId, make: impl FnOnce(&mut RoomState) -> Option<Change>) -> Option<Change> {
-        let mut slot = self.rooms.get_mut(&room)?;
-        let change = match &mut *slot {
-            Slot::Loaded(state) => make(state),
-            Slot::Loading { token } => {
-                *token = None;
-                None
-            }
-        };
-        // Under the room's lock: changes reach the shard in version order.
+    fn slot(&self, room: RoomId) -> RefMut<'_, RoomId, Slot> {
+        self.rooms.entry(room).or_insert_with(|| Slot::Loading { token: None, read: Vec::new() })
+    }
+
+    fn change(&self, room: RoomId, make: impl FnOnce(&mut RoomState) -> Option<Change>) {
+        let Some(mut slot) = self.rooms.get_mut(&room) else { return };
+        match &mut *slot {
+            Slot::Loaded(state) => self.publish(room, make(state)),
+            Slot::Loading { token, .. } => *token = None,
+        }
+    }
+
+    /// Under the room's lock: changes reach the shard in version order.
+    fn publish(&self, room: RoomId, change: Option<Change>) {
         if let Some(change) = change {
             self.shards.change(room, change);
         }
-        change
     }
 }
 
@@ -216,6 +243,37 @@ mod tests {
         let again = begin();
         assert_eq!(reading.finish(room, second, at(before)), None);
         let snapshot = reading.finish(room, again, at(after)).expect("nothing was told since");
+        assert_eq!(snapshot.positions, [(anna, after)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_before_a_room_is_loaded_is_read() {
+        let reading = reading();
+        let (room, [anna, bo, cy]) =
+            (1.try_into().unwrap(), [7, 8, 9].map(|id| UserId::try_from(id).unwrap()));
+        let (before, after) = (Seq::new(1, 1), Seq::new(1, 2));
+        // Nobody has asked for it yet, or what was asked for did not come.
+        reading.read(room, anna, after);
+        let Begun::Loading(token) = reading.begin(room) else { panic!("it is not loaded") };
+        reading.leave(room, bo, after);
+        // The database has nothing of that yet.
+        let state = RoomState::load(LIFE, [anna, bo, cy].map(|user| (user, before)), Seq::ZERO);
+        let mut positions = reading.finish(room, token, state).expect("nothing was told").positions;
+        positions.sort_unstable();
+        assert_eq!(positions, [(anna, after), (bo, after), (cy, before)]);
+    }
+
+    #[tokio::test]
+    async fn a_load_that_fails_forgets_nothing_that_was_read() {
+        let reading = reading();
+        reading.pool.close().await;
+        let (room, anna) = (1.try_into().unwrap(), 7.try_into().unwrap());
+        let (before, after) = (Seq::new(1, 1), Seq::new(1, 2));
+        reading.read(room, anna, after);
+        reading.snapshot(room).await.expect_err("it cannot be loaded");
+        let Begun::Loading(token) = reading.begin(room) else { panic!("it is not loaded") };
+        let state = RoomState::load(LIFE, vec![(anna, before)], Seq::ZERO);
+        let snapshot = reading.finish(room, token, state).expect("nothing was told");
         assert_eq!(snapshot.positions, [(anna, after)]);
     }
 
