@@ -329,7 +329,7 @@ impl Outbox {
     /// The connection is over: what is still queued, and what comes, is not written. The socket is closed, whoever
     /// still holds on to this.
     pub(super) fn end(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.lock_when_noted();
         state.closing.get_or_insert(CloseReason::PeerClosed);
         state.socket = SocketState::Gone;
         self.look_at_kernel(&mut state);

@@ -1,5 +1,6 @@
 //! What the kernel knows to have been taken.
 
+use parking_lot::MutexGuard;
 use shared::Seq;
 use tokio::net::TcpStream;
 
@@ -14,6 +15,31 @@ impl Outbox {
         let mut state = self.state.lock();
         self.look_at_kernel(&mut state);
         state.in_flight.reached(subscriber)
+    }
+
+    /// The same where it is asked for the last time: what is being written is waited for. The client may have it already and
+    /// may have said so, while who writes has not come to note it.
+    pub fn reached_at_last(&self, subscriber: SubscriberId) -> Option<Seq> {
+        let mut state = self.lock_when_noted();
+        self.look_at_kernel(&mut state);
+        state.in_flight.reached(subscriber)
+    }
+
+    /// Takes the lock when it is known how much of what was taken from the queue has been written.
+    pub(super) fn lock_when_noted(&self) -> MutexGuard<'_, State> {
+        let mut under_way = None;
+        loop {
+            let state = self.state.lock();
+            let written = state.queue.written();
+            // Of the write that was under way at first, and of no later one.
+            let noted = *under_way.get_or_insert(written) != written;
+            if noted || !state.writing || state.in_flight.is_empty() {
+                return state;
+            }
+            drop(state);
+            // Without this lock, and without waiting for anything: it is over in microseconds.
+            std::thread::yield_now();
+        }
     }
 
     /// A subscription is over.

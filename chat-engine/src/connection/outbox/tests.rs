@@ -1,8 +1,8 @@
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use shared::Seq;
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
 };
 
@@ -189,6 +189,40 @@ async fn what_comes_to_a_machine_after_the_end_was_not_taken() {
     assert!(
         outbox.reached(ID).is_some_and(|reached| reached >= taken && reached < Seq::from_raw(50).unwrap())
     );
+}
+
+#[tokio::test]
+async fn what_is_written_and_not_noted_yet_is_waited_for_at_the_end() {
+    let (outbox, mut client, mut reader) = pair(1_000).await;
+    // Who asks and who notes are as fast as each other: one of many rounds would go wrong.
+    for seq in 1..=200 {
+        assert!(outbox.push(marked(b'x', 10, seq)));
+        let frames = {
+            let mut state = outbox.state.lock();
+            state.writing = true;
+            state.queue.take()
+        };
+        assert_eq!(outbox.socket.try_write(&frames[0]).unwrap(), 10);
+        // Whoever wrote that is not at their turn now. The client has it, and says so.
+        client.read_exact(&mut [0; 10]).await.unwrap();
+        client.write_all(b"u").await.unwrap();
+        reader.read_exact(&mut [0]).await.unwrap();
+        let (begins, begun) = std::sync::mpsc::channel();
+        let asking = std::thread::spawn({
+            let outbox = outbox.clone();
+            move || {
+                begins.send(()).unwrap();
+                outbox.reached_at_last(ID)
+            }
+        });
+        begun.recv().unwrap();
+        {
+            let mut state = outbox.state.lock();
+            state.queue.put_back(VecDeque::new(), 10);
+            state.writing = false;
+        }
+        assert_eq!(asking.join().unwrap(), None, "all of it came");
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ impl Worker {
         let added = open.outlets.remove(&id);
         // However it ends: what the client had when it said so, its machine had acknowledged with the same packet.
         let reached = added.as_ref().and_then(|to| {
-            let reached = to.outlet.outbox.reached(id);
+            let reached = to.outlet.outbox.reached_at_last(id);
             to.outlet.outbox.forget(id);
             reached
         });
