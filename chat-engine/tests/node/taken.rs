@@ -188,6 +188,26 @@ async fn who_came_into_a_silent_room_on_a_killed_node_of_a_cluster_has_read_it()
 }
 
 #[tokio::test]
+async fn of_those_who_came_and_went_a_room_of_a_cluster_keeps_nothing() {
+    with_world_as(Backing::Cluster, &[], async |world: &World| {
+        let (anna, bo) = (world.person().await, world.person().await);
+        let room = world.room(&[&anna, &bo]).await;
+        // Nobody reads by this, and it keeps the room open.
+        let mut a = Client::connect(world.addr_for(&bo), &anna.token).await;
+        let alarm = format!("/chatalarm/{room}");
+        a.send(Command::Subscribe, &[("id", "alarm"), ("destination", &alarm), ("receipt", "r")], "").await;
+        a.expect_receipt("r").await;
+        for n in 0..3 {
+            let b = world.connect_to(&bo, room).await;
+            b.disconnect().await;
+            a.post(room, &format!("{n}")).await;
+        }
+        redis::value_becomes(&checkpoints(world, room), |line| unnumbered(line) == "0").await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_read_on_a_killed_node_of_a_cluster_has_read_what_it_had_said() {
     on_a_node_that_ends(async |mut node| node.process.kill().await.unwrap()).await;
 }

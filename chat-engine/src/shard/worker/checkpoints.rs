@@ -15,7 +15,7 @@ use crate::{reading::state::Checkpoint, room::Output};
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is known to be taken of a room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Checkpoints {
     /// When that is to be said.
     pub(super) due: Option<Instant>,
@@ -23,6 +23,13 @@ pub(super) struct Checkpoints {
     said: Option<Checkpoint>,
     /// Until it was taken.
     waiting: Weak<()>,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        // Of whom nothing was said, nothing is known.
+        Self { due: None, said: Some(Checkpoint::default()), waiting: Weak::new() }
+    }
 }
 
 /// What has happened to a room.
@@ -70,7 +77,9 @@ impl Worker {
         }
         let outlets = &open.outlets;
         let taken = |id| outlets.get(&id).and_then(|to| to.outlet.outbox.reached(id));
-        let Some(checkpoint) = open.room.checkpoint(taken) else { return };
+        // Where nobody reads that is said, too, if somebody came since: what the authority keeps of those who come and go
+        // would grow with each of them for as long as somebody follows the room.
+        let checkpoint = open.room.checkpoint(taken).unwrap_or_default();
         if !checkpoint.own.is_empty() {
             open.checkpoints.due = Some(now + INTERVAL);
         }
