@@ -96,11 +96,20 @@ impl Reading {
         }
     }
 
+    /// `user`, who is reading the room on this node, has taken everything up to `seq`: for the database alone, from which
+    /// positions are loaded when the authority has lost them.
+    pub fn note(&self, room: RoomId, user: UserId, seq: Seq) {
+        match self {
+            Self::Memory(memory) => memory.note(room, user, seq),
+            Self::Redis(redis) => redis.note(room, user, seq),
+        }
+    }
+
     /// What the readers of this node are known to have taken of the room, should it die. What is returned lives until the
     /// authority has taken that: one who waits for it does not fill the queue while the authority is away.
     pub fn checkpoint(&self, room: RoomId, checkpoint: state::Checkpoint) -> Weak<()> {
         match self {
-            // The state dies with the node, and its positions are in the database.
+            // The state dies with the node: what was noted last in the database is what is known.
             Self::Memory(_) => Weak::new(),
             Self::Redis(redis) => redis.checkpoint(room, checkpoint),
         }

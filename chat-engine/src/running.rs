@@ -147,6 +147,7 @@ impl Setup {
                 max_replay: limits.max_replay,
                 // Frames are longer than their bodies, and live ones are to fit behind them.
                 max_sent: limits.max_queued_bytes / 2,
+                journal_every: Duration::from_millis(settings.reading_journal_ms.into()),
             },
         })
     }

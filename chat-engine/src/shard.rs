@@ -17,7 +17,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub use inboxes::{FirstRound, InboxInput, InboxOutlet, ROOMS, Taken};
@@ -54,6 +54,8 @@ pub struct Tuning {
     pub max_replay: u16,
     /// Bytes of bodies that one client is sent at once at most: more would not fit its queue.
     pub max_sent: usize,
+    /// How often it is written down how far those have read who are reading.
+    pub journal_every: Duration,
 }
 
 /// What a subscriber wants to have before it follows.

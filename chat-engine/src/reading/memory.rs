@@ -163,6 +163,10 @@ impl MemoryReading {
         self.journal.note(room, user, seq);
     }
 
+    pub(super) fn note(&self, room: RoomId, user: UserId, seq: Seq) {
+        self.journal.note(room, user, seq);
+    }
+
     /// These records are in the log, and their effects in the database.
     pub(super) fn tell(&self, records: &[Arc<Record>]) {
         for record in records {

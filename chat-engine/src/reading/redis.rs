@@ -177,6 +177,10 @@ impl RedisReading {
         let _ = self.calls.send(calls::Call::Read { room, user, seq });
     }
 
+    pub(super) fn note(&self, room: RoomId, user: UserId, seq: Seq) {
+        self.journal.note(room, user, seq);
+    }
+
     pub(super) fn checkpoint(&self, room: RoomId, checkpoint: Checkpoint) -> Weak<()> {
         let waiting = Arc::default();
         let waits = Arc::downgrade(&waiting);

@@ -54,7 +54,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Of one reader: what was said of them last.
-    fn of(&self, user: UserId) -> Seq {
+    pub fn of(&self, user: UserId) -> Seq {
         let own = self.own.iter().rev().find(|(who, _)| *who == user);
         own.map_or(self.all, |(_, seq)| *seq)
     }

@@ -39,6 +39,11 @@ impl Room {
         }
         Some(Checkpoint { all, own })
     }
+
+    /// Everybody who reads here: of whom that speaks.
+    pub fn readers(&self) -> impl Iterator<Item = UserId> {
+        self.readers.keys().copied()
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::{
 };
 
 use arrivals::Arriving;
-use checkpoints::{Checkpoints, Moved};
+use checkpoints::{Checkpoints, Moments, Moved};
 use shared::{RoomId, Seq};
 use timers::Timers;
 use tokio::sync::mpsc;
@@ -100,6 +100,7 @@ pub(super) struct Worker {
     inboxes: Inboxes,
     /// When to look at which room. One that needs it no more is looked at in vain.
     timers: Timers,
+    moments: Moments,
     out: Vec<Output>,
     /// Connections that have frames to write.
     batch: Batch,
@@ -108,6 +109,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(deps: Deps, positions: Vec<Seq>) -> Self {
         let tail = Tail::new(&positions, deps.tuning.tail_bytes);
+        let moments = Moments::every(deps.tuning.journal_every);
         Self {
             deps,
             rooms: HashMap::new(),
@@ -118,6 +120,7 @@ impl Worker {
             lookups: Vec::new(),
             inboxes: Inboxes::default(),
             timers: Timers::default(),
+            moments,
             out: Vec::new(),
             batch: Batch::default(),
         }
@@ -314,7 +317,7 @@ impl Worker {
         let Some(open) = self.rooms.get_mut(&id) else { return };
         let waited = open.room.deadline();
         input(&mut open.room, &mut self.out);
-        let checkpoint = Moved::by(&self.out).and_then(|moved| open.moved(moved));
+        let checkpoint = Moved::by(&self.out).and_then(|moved| open.moved(moved, &self.moments));
         let mut readers = Vec::new();
         for output in self.out.drain(..) {
             match output {
@@ -371,7 +374,7 @@ impl Worker {
             // What is still to come there had no time of its own. Who arrives has set one again.
             let open = self.rooms.get(&room);
             let deadline = open.and_then(|open| open.room.deadline());
-            let checkpoint = open.and_then(|open| open.checkpoints.due);
+            let checkpoint = open.and_then(|open| open.checkpoints.due());
             let lookups = self.lookups.iter().filter(|lookup| lookup.room == room);
             if let Some(next) = lookups.map(|lookup| lookup.until).chain(deadline).chain(checkpoint).min() {
                 self.timers.set(room, next);

@@ -43,6 +43,10 @@ impl Node {
     }
 
     pub(crate) async fn start_on(world: &World, redis_url: &str) -> Self {
+        Self::start_with(world, redis_url, &[]).await
+    }
+
+    pub(crate) async fn start_with(world: &World, redis_url: &str, arguments: &[&str]) -> Self {
         let mut process = Process::new(env!("CARGO_BIN_EXE_chat-engine"))
             .args(["--engine-addr", "127.0.0.1:0", "--log-partitions", "2", "--log", "warn"])
             .args([
@@ -55,6 +59,7 @@ impl Node {
             ])
             .args(["--kafka-brokers", &testing::server("MOYIZA_TEST_KAFKA_BROKERS")])
             .args(["--redis-url", redis_url])
+            .args(arguments)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -8,6 +8,7 @@ mod nodes;
 mod repeated;
 mod silent;
 mod way;
+mod written;
 
 use serde_json::json;
 use stomp::Command;

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use moyiza::instance;
@@ -15,7 +16,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::Notify;
 
 use crate::{
-    client::Client,
+    client::{Client, PATIENCE},
     process::{Launcher, embedded, moyiza},
 };
 
@@ -31,6 +32,51 @@ fn seed(directory: &Path) -> (Vec<String>, Vec<i64>) {
     let lines = |name: &str| fs::read_to_string(out.join(name)).unwrap();
     let rooms = lines("rooms.txt").lines().map(|room| room.parse().unwrap()).collect();
     (lines("tokens.txt").lines().map(str::to_owned).collect(), rooms)
+}
+
+#[tokio::test]
+async fn who_was_reading_at_a_sigkill_has_read_what_was_written_down() {
+    let directory = tempfile::tempdir().unwrap();
+    let launcher = Launcher::start(embedded(directory.path()).env("MOYIZA_READING_JOURNAL_MS", "200"));
+    let (tokens, rooms) = seed(directory.path());
+    let (room, members) = (rooms[0], i64::try_from(PEOPLE / ROOMS).unwrap());
+    let addr = |directory: &Path| {
+        let engine = &instance::running(directory).unwrap().engines[0];
+        engine.strip_prefix("http://").unwrap().parse().unwrap()
+    };
+    let (mut anna, mut bo) = (
+        Client::connect(addr(directory.path()), &tokens[0]).await,
+        Client::connect(addr(directory.path()), &tokens[ROOMS]).await,
+    );
+    anna.follow(room).await;
+    bo.follow(room).await;
+    let seq = anna.post(room, "둘이 봄").await;
+    bo.expect_count(seq, members - 2).await;
+    let url = instance::running(directory.path()).unwrap().database_url;
+    let mut database = PgConnection::connect(&url).await.unwrap();
+    // Anna's is her own message. Nobody announces that Bo's is written.
+    let read = "select count(*) from read_positions where room_id = $1 and seq >= $2";
+    let written = async {
+        loop {
+            let count: i64 =
+                sqlx::query_scalar(read).bind(room).bind(seq).fetch_one(&mut database).await.unwrap();
+            if count == 2 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, written).await.expect("who reads on is written down");
+    drop(database);
+    launcher.signal(Signal::KILL);
+    assert_eq!(launcher.end(), 128 + 9);
+
+    let launcher = Launcher::start(&mut embedded(directory.path()));
+    let mut anna = Client::connect(addr(directory.path()), &tokens[0]).await;
+    anna.follow_with_history(room, 10).await;
+    let shown = anna.expect_shown().await;
+    assert_eq!((shown.seq, shown.unread), (seq, members - 2));
+    drop(launcher);
 }
 
 #[tokio::test]

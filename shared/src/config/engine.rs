@@ -40,6 +40,10 @@ pub struct EngineSettings {
     /// How often every open room is asked whether all changes of its positions have come here, in milliseconds
     #[arg(long, env = "MOYIZA_READING_CHECK_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(100..=600_000))]
     pub reading_check_ms: u32,
+    /// How often it is written to PostgreSQL how far those have read who are reading, of each room in which something
+    /// happened, in milliseconds: so much may be unread again when a lone engine, or a node and Redis, are killed
+    #[arg(long, env = "MOYIZA_READING_JOURNAL_MS", default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(100..=3_600_000))]
+    pub reading_journal_ms: u32,
     /// Plain pub/sub for every client at `/topic/…`
     #[arg(long, env = "MOYIZA_TOPICS", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub topics: bool,

@@ -1,5 +1,7 @@
 //! Should this node die, its readers are taken to have read what it has said of them. It says that of each room in which
-//! something happened, a second later; of one that is silent, and of connections in it, nothing.
+//! something happened, a second later; of one that is silent, and of connections in it, nothing. Much less often it has the
+//! same written down, a row for each reader: should the authority be lost with what it was told, or be this process, they
+//! fall back to that, and not to where they came in.
 
 use std::{
     sync::Weak,
@@ -15,20 +17,75 @@ use crate::{reading::state::Checkpoint, room::Output};
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is known to be taken of a room.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Checkpoints {
-    /// When that is to be said.
-    pub(super) due: Option<Instant>,
-    /// What was said last, if it stands.
-    said: Option<Checkpoint>,
-    /// Until it was taken.
+    /// To the authority, which has it if this node dies.
+    told: Said,
+    /// Until that was taken.
     waiting: Weak<()>,
+    /// To the database, which has it if the authority is lost, too.
+    written: Said,
 }
 
-impl Default for Checkpoints {
+/// What is said now and then.
+#[derive(Debug)]
+struct Said {
+    due: Option<Instant>,
+    /// What was said last, if it stands.
+    last: Option<Checkpoint>,
+}
+
+impl Default for Said {
     fn default() -> Self {
         // Of whom nothing was said, nothing is known.
-        Self { due: None, said: Some(Checkpoint::default()), waiting: Weak::new() }
+        Self { due: None, last: Some(Checkpoint::default()) }
+    }
+}
+
+impl Said {
+    /// Whether it is time. That has come, then.
+    fn is_due(&mut self, now: Instant) -> bool {
+        self.due.take_if(|due| *due <= now).is_some()
+    }
+
+    /// Whether this is not what was said last. It is now.
+    fn is_news(&mut self, checkpoint: &Checkpoint) -> bool {
+        let is_news = self.last.as_ref() != Some(checkpoint);
+        if is_news {
+            self.last = Some(checkpoint.clone());
+        }
+        is_news
+    }
+}
+
+impl Checkpoints {
+    /// When something is to be said.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.told.due.into_iter().chain(self.written.due).min()
+    }
+}
+
+/// When rooms are written down: once in each interval, each room at a moment of its own, so that the database gets a few
+/// rows at any time and never all of them at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moments {
+    since: Instant,
+    every: Duration,
+}
+
+impl Moments {
+    pub(super) fn every(every: Duration) -> Self {
+        Self { since: Instant::now(), every }
+    }
+
+    /// The room's next one after `now`.
+    fn next(&self, room: RoomId, now: Instant) -> Instant {
+        let every = u64::try_from(self.every.as_micros()).unwrap_or(u64::MAX).max(1);
+        let elapsed =
+            u64::try_from(now.saturating_duration_since(self.since).as_micros()).unwrap_or(u64::MAX);
+        // Rooms are numbered from one: spread over the interval.
+        let own = room.get().unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15) % every;
+        now + Duration::from_micros(every - (elapsed % every + every - own) % every)
     }
 }
 
@@ -49,15 +106,18 @@ impl Moved {
 
 impl Open {
     /// Something happened: when to look again, unless that is known.
-    pub(super) fn moved(&mut self, Moved { entered }: Moved) -> Option<Instant> {
+    pub(super) fn moved(&mut self, Moved { entered }: Moved, moments: &Moments) -> Option<Instant> {
+        let Checkpoints { told, written, .. } = &mut self.checkpoints;
         if entered {
-            self.checkpoints.said = None;
+            (told.last, written.last) = (None, None);
         }
-        if self.checkpoints.due.is_some() {
+        if told.due.is_some() && written.due.is_some() {
             return None;
         }
-        self.checkpoints.due = Some(Instant::now() + INTERVAL);
-        self.checkpoints.due
+        let (room, now) = (self.room.id(), Instant::now());
+        told.due.get_or_insert(now + INTERVAL);
+        written.due.get_or_insert_with(|| moments.next(room, now));
+        self.checkpoints.due()
     }
 }
 
@@ -66,13 +126,14 @@ impl Worker {
     /// again.
     pub(super) fn checkpoint(&mut self, room: RoomId, now: Instant) {
         let Some(open) = self.rooms.get_mut(&room) else { return };
-        if open.checkpoints.due.is_none_or(|due| now < due) {
-            return;
-        }
-        open.checkpoints.due = None;
-        if open.checkpoints.waiting.strong_count() > 0 {
+        let Checkpoints { told, waiting, written } = &mut open.checkpoints;
+        let (mut tells, writes) = (told.is_due(now), written.is_due(now));
+        if tells && waiting.strong_count() > 0 {
             // The authority is away: it is told how it is when it is back.
-            open.checkpoints.due = Some(now + INTERVAL);
+            told.due = Some(now + INTERVAL);
+            tells = false;
+        }
+        if !tells && !writes {
             return;
         }
         let outlets = &open.outlets;
@@ -80,12 +141,41 @@ impl Worker {
         // Where nobody reads that is said, too, if somebody came since: what the authority keeps of those who come and go
         // would grow with each of them for as long as somebody follows the room.
         let checkpoint = open.room.checkpoint(taken).unwrap_or_default();
-        if !checkpoint.own.is_empty() {
-            open.checkpoints.due = Some(now + INTERVAL);
+        let lags = !checkpoint.own.is_empty();
+        if writes {
+            written.due = lags.then(|| self.moments.next(room, now));
+            if written.is_news(&checkpoint) {
+                for user in open.room.readers() {
+                    self.deps.reading.note(room, user, checkpoint.of(user));
+                }
+            }
         }
-        if open.checkpoints.said.as_ref() != Some(&checkpoint) {
-            open.checkpoints.waiting = self.deps.reading.checkpoint(room, checkpoint.clone());
-            open.checkpoints.said = Some(checkpoint);
+        if tells {
+            told.due = lags.then(|| now + INTERVAL);
+            if told.is_news(&checkpoint) {
+                *waiting = self.deps.reading.checkpoint(room, checkpoint);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_room_is_written_once_in_an_interval_and_not_all_at_once() {
+        let every = Duration::from_mins(1);
+        let moments = Moments::every(every);
+        let (mut seconds, mut now) = (std::collections::BTreeSet::new(), moments.since);
+        for room in 1..=1_000 {
+            let room = RoomId::try_from(room).unwrap();
+            now += Duration::from_millis(17);
+            let next = moments.next(room, now);
+            assert!(next > now && next <= now + every);
+            assert_eq!(moments.next(room, next), next + every);
+            seconds.insert((next - moments.since).as_secs() % 60);
+        }
+        assert_eq!(seconds.len(), 60);
     }
 }

@@ -201,7 +201,7 @@ impl World {
     /// PostgreSQL is told, too, some time later, whatever becomes of the call.
     pub(super) fn journal(&mut self, n: usize, room: usize, user: UserId, seq: Seq, held: Keeper) {
         let journal = Keeper::Journal(self.number());
-        self.naive[room].tell(user, held, journal, None);
+        self.naive[room].tell(user, held, journal, Some(seq));
         self.nodes[n].journal.push((room, user, seq, journal));
     }
 

@@ -186,13 +186,23 @@ impl World {
         let careless = self.breaking == Some(Break::Checkpoint);
         let Some(open) = self.nodes[n].rooms.get(&r) else { return };
         let taken = |id| open.tabs.get(&id).and_then(Tab::reached).filter(|_| !careless);
-        let Some(checkpoint) = open.room.checkpoint(taken) else { return };
+        // Where nobody reads that is said, too.
+        let checkpoint = open.room.checkpoint(taken).unwrap_or_default();
         for (user, held) in &open.sessions {
-            let own = checkpoint.own.iter().find(|(who, _)| who == user);
-            let taken = own.map_or(checkpoint.all, |(_, seq)| *seq);
-            self.naive[r].tell(*user, *held, drafted, Some(taken));
+            self.naive[r].tell(*user, *held, drafted, Some(checkpoint.of(*user)));
         }
         let readers = open.sessions.keys().copied().collect();
         self.nodes[n].calls.push_back(Call::Checkpoint { room: r, checkpoint, number, readers, drafted });
+    }
+
+    /// Node `n` has the same written down for the case that Redis is lost with it.
+    pub(super) fn note_readers(&mut self, n: usize, r: usize) {
+        let Some(open) = self.nodes[n].rooms.get(&r) else { return };
+        let taken = |id| open.tabs.get(&id).and_then(Tab::reached);
+        let Some(checkpoint) = open.room.checkpoint(taken) else { return };
+        let sessions: Vec<_> = open.sessions.iter().map(|(user, held)| (*user, *held)).collect();
+        for (user, held) in sessions {
+            self.journal(n, r, user, checkpoint.of(user), held);
+        }
     }
 }

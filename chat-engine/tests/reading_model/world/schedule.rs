@@ -74,9 +74,13 @@ impl World {
             510..620 if !self.nodes[n].is_behind => self.work_next(n),
             620..640 => self.with_room(n, r, Room::flush_due),
             640..680 => self.answer(n, r),
-            680..710 => {
+            680..704 => {
                 let r = self.dice.below(ROOMS);
                 self.checkpoint(n, r);
+            }
+            704..710 => {
+                let r = self.dice.below(ROOMS);
+                self.note_readers(n, r);
             }
             710..720 => self.write_journal(n),
             720.. if !self.nodes[n].is_cut => self.step_with_redis(n, r, dice),
