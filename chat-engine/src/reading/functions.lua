@@ -6,7 +6,8 @@
 --       2 active (hash: user -> "member floor node,node,…")
 --       3 meta (hash: generation, life, version, told, loading, buried, and attempt:NODE for each node that called)
 --       4 changes (list: the last of them)
---       5 checkpoints (hash: node -> "number seq user:seq user:seq …")
+--       5 checkpoints (hash: node -> "number seq user:seq user:seq …", node# -> how many entered since, and for each of
+--         them node@1, node@2 and so on -> "user:seq")
 -- ARGV: 1 the channel of the room's changes, 2 the generation of Redis' data that the caller knows, then the
 --       function's own
 --
@@ -79,13 +80,16 @@ local function change(keys, channel, user, to)
   return line
 end
 
-local function read_active(keys, user)
-  local text = redis.call('HGET', keys[2], user)
-  if not text then return nil end
+local function parse_active(text)
   local member, floor, nodes = string.match(text, '^(%d) (%d+) (.*)$')
   local active = { member = member == '1', floor = floor, nodes = {} }
   for node in string.gmatch(nodes, '[^,]+') do table.insert(active.nodes, node) end
   return active
+end
+
+local function read_active(keys, user)
+  local text = redis.call('HGET', keys[2], user)
+  return text and parse_active(text)
 end
 
 local function write_active(keys, user, active)
@@ -167,10 +171,40 @@ local function remove(keys, channel, user)
   return change(keys, channel, user, NOBODY)
 end
 
--- Until the node's next checkpoint, somebody who enters is known to have taken no more than where they came from.
+-- Until the node's next checkpoint, somebody who enters is known to have taken no more than where they came from. That costs
+-- the same however many have: what is said of them is a field of its own.
 local function begin_checkpoint(keys, node, user, floor)
-  local text = redis.call('HGET', keys[5], node) or '0 0'
-  redis.call('HSET', keys[5], node, text .. ' ' .. user .. ':' .. floor)
+  local count = redis.call('HINCRBY', keys[5], node .. '#', 1)
+  redis.call('HSET', keys[5], node .. '@' .. count, user .. ':' .. floor)
+end
+
+-- The fields of those who entered since the node's last checkpoint, as many to a list as Lua takes as arguments.
+local function entered_since(keys, node)
+  local lists, count = {}, tonumber(redis.call('HGET', keys[5], node .. '#') or '0')
+  for from = 1, count, KEPT do
+    local fields = {}
+    for i = from, math.min(from + KEPT - 1, count) do table.insert(fields, node .. '@' .. i) end
+    table.insert(lists, fields)
+  end
+  return lists
+end
+
+local function clear_checkpoint(keys, node)
+  for _, fields in ipairs(entered_since(keys, node)) do redis.call('HDEL', keys[5], unpack(fields)) end
+  redis.call('HDEL', keys[5], node, node .. '#')
+end
+
+-- What the readers of a node are known to have taken: all of them, and those of whom more was said, of whom the last counts.
+local function taken_on(keys, node)
+  local text, own = redis.call('HGET', keys[5], node) or '0 0', {}
+  for user, seq in string.gmatch(text, ' (%d+):(%d+)') do own[user] = seq end
+  for _, fields in ipairs(entered_since(keys, node)) do
+    for _, entered in ipairs(redis.call('HMGET', keys[5], unpack(fields))) do
+      local user, seq = string.match(entered, '^(%d+):(%d+)$')
+      own[user] = seq
+    end
+  end
+  return string.match(text, '^%d+ (%d+)'), own
 end
 
 -- channel generation node attempt user life. UNLISTED and the life, where the node has listed the room in another one: the
@@ -230,22 +264,14 @@ local function checkpoint(keys, args)
   local node, number, text = args[3], args[5], args[6]
   if is_buried(keys, node) then return 'LOST' end
   if text == '' then
-    redis.call('HDEL', keys[5], node)
+    clear_checkpoint(keys, node)
     return false
   end
   local last = string.match(redis.call('HGET', keys[5], node) or '0', '^%d+')
-  if tonumber(number) > tonumber(last) then redis.call('HSET', keys[5], node, number .. ' ' .. text) end
+  if tonumber(number) <= tonumber(last) then return false end
+  clear_checkpoint(keys, node)
+  redis.call('HSET', keys[5], node, number .. ' ' .. text)
   return false
-end
-
--- What a user of a dead node is known to have taken: what was said of them last.
-local function taken_on(text, user)
-  if not text then return '0' end
-  local all, own = string.match(text, '^%d+ (%d+)'), nil
-  for who, seq in string.gmatch(text, ' (%d+):(%d+)') do
-    if who == user then own = seq end
-  end
-  return own or all
 end
 
 -- channel generation node: it is dead, nobody reads on it any more, and what it says later is not heard. A member falls
@@ -262,17 +288,18 @@ local function bury(keys, args)
     end
     redis.call('HSET', keys[3], 'buried', table.concat(buried, ','))
   end
-  local text = redis.call('HGET', keys[5], node)
-  for _, user in ipairs(redis.call('HKEYS', keys[2])) do
-    local active = read_active(keys, user)
+  local all, own = taken_on(keys, node)
+  local everybody = redis.call('HGETALL', keys[2])
+  for i = 1, #everybody, 2 do
+    local user, active = everybody[i], parse_active(everybody[i + 1])
     local at = place(active, node)
     if at then
       table.remove(active.nodes, at)
-      active.floor = larger(active.floor, taken_on(text, user))
+      active.floor = larger(active.floor, own[user] or all)
       settle(keys, channel, user, active)
     end
   end
-  redis.call('HDEL', keys[5], node)
+  clear_checkpoint(keys, node)
   redis.call('HDEL', keys[3], 'attempt:' .. node)
   return false
 end

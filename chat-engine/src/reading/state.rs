@@ -25,8 +25,8 @@ pub struct RoomState {
     active: HashMap<UserId, Active>,
     /// The last record that was told: an older one was told before.
     told: Seq,
-    /// And the number of each.
-    checkpoints: HashMap<Incarnation, (u64, Checkpoint)>,
+    /// What the readers of each node have taken, should it die.
+    taken: HashMap<Incarnation, Taken>,
     /// The last dead nodes: one that was only stopped may go on and not know it yet.
     buried: VecDeque<Incarnation>,
 }
@@ -48,7 +48,7 @@ struct Active {
 pub struct Checkpoint {
     /// All of them but those below.
     pub all: Seq,
-    /// Readers who have taken less, or who came since.
+    /// Readers who have taken less.
     pub own: Vec<(UserId, Seq)>,
 }
 
@@ -60,6 +60,16 @@ impl Checkpoint {
     }
 }
 
+/// The last checkpoint of a node, and who came since.
+#[derive(Clone, Debug, Default)]
+struct Taken {
+    /// The number of the checkpoint.
+    number: u64,
+    all: Seq,
+    /// Those of whom more was said: once each, however often they come.
+    own: HashMap<UserId, Seq>,
+}
+
 impl RoomState {
     /// The state as the database has it: positions that include every record up to `told`.
     pub fn load(life: Life, positions: impl IntoIterator<Item = (UserId, Seq)>, told: Seq) -> Self {
@@ -69,7 +79,7 @@ impl RoomState {
             positions: positions.into_iter().collect(),
             active: HashMap::new(),
             told,
-            checkpoints: HashMap::new(),
+            taken: HashMap::new(),
             buried: VecDeque::new(),
         }
     }
@@ -99,7 +109,7 @@ impl RoomState {
         if let Some(active) = self.active.get_mut(&user) {
             if !active.nodes.contains(&node) {
                 active.nodes.push(node);
-                self.checkpoints.entry(node).or_default().1.own.push((user, active.floor));
+                self.taken.entry(node).or_default().own.insert(user, active.floor);
             }
             // Reading on one more node changes nobody's count; nor does somebody who had no position.
             return Ok(None);
@@ -108,7 +118,7 @@ impl RoomState {
         let floor = position.unwrap_or_default();
         self.active.insert(user, Active { nodes: vec![node], floor, member: position.is_some() });
         // Until the node's next checkpoint they are known to have taken no more than where they came from.
-        self.checkpoints.entry(node).or_default().1.own.push((user, floor));
+        self.taken.entry(node).or_default().own.insert(user, floor);
         Ok(position.is_some().then(|| self.change(user, None)))
     }
 
@@ -162,12 +172,12 @@ impl RoomState {
     ) -> Result<(), Buried> {
         self.check(node)?;
         let Some(checkpoint) = checkpoint else {
-            self.checkpoints.remove(&node);
+            self.taken.remove(&node);
             return Ok(());
         };
-        let last = self.checkpoints.entry(node).or_default();
-        if last.0 < number {
-            *last = (number, checkpoint);
+        let last = self.taken.entry(node).or_default();
+        if last.number < number {
+            *last = Taken { number, all: checkpoint.all, own: checkpoint.own.into_iter().collect() };
         }
         Ok(())
     }
@@ -179,7 +189,7 @@ impl RoomState {
             self.buried.push_front(node);
             self.buried.truncate(BURIED);
         }
-        let (_, checkpoint) = self.checkpoints.remove(&node).unwrap_or_default();
+        let Taken { all, own, .. } = self.taken.remove(&node).unwrap_or_default();
         let mut readers: Vec<_> = self
             .active
             .iter()
@@ -188,7 +198,8 @@ impl RoomState {
             .collect();
         // So that a test runs the same way every time.
         readers.sort_unstable();
-        readers.into_iter().filter_map(|user| self.leave(user, node, checkpoint.of(user))).collect()
+        let taken = |user| own.get(&user).copied().unwrap_or(all);
+        readers.into_iter().filter_map(|user| self.leave(user, node, taken(user))).collect()
     }
 
     fn check(&self, node: Incarnation) -> Result<(), Buried> {

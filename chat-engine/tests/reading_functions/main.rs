@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumptions do")]
 
 mod nodes;
+#[path = "../harness/redis_server.rs"]
+#[allow(dead_code, reason = "what other tests do with a server")]
+mod redis_server;
 mod sequences;
+mod work;
 
 use std::{collections::BTreeMap, slice};
 
