@@ -407,12 +407,24 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Whether nobody has called for half as long as a lease lasts, which is several renewals. Then it was Redis that was away, as
+-- far as anybody can tell: who comes first finds all others as late as itself, and none of them is dead for that.
+local function was_silent(keys, time, lease)
+  local last = redis.call('ZRANGE', keys[1], -1, -1, 'WITHSCORES')
+  return last[2] ~= nil and tonumber(last[2]) < time - lease / 2
+end
+
 -- ARGV: the node, how long a lease lasts in milliseconds, and 1 for a node that begins
--- Renews the node's lease. Returns whether it has one, and the nodes that have lost theirs.
+-- Renews the node's lease. Returns whether it has one, and the nodes that have lost theirs. After a silence all leases begin
+-- again.
 local function renew(keys, args)
   local time = now()
+  local score = string.format('%.0f', time)
+  if was_silent(keys, time, args[2]) then
+    for _, node in ipairs(redis.call('ZRANGE', keys[1], 0, -1)) do redis.call('ZADD', keys[1], score, node) end
+  end
   local held = args[3] == '1' or redis.call('ZSCORE', keys[1], args[1]) ~= false
-  if held then redis.call('ZADD', keys[1], string.format('%.0f', time), args[1]) end
+  if held then redis.call('ZADD', keys[1], score, args[1]) end
   local lost = redis.call('ZRANGEBYSCORE', keys[1], '-inf', string.format('(%.0f', time - args[2]))
   for _, node in ipairs(redis.call('SMEMBERS', keys[2])) do table.insert(lost, node) end
   return { held and 1 or 0, lost }
@@ -421,11 +433,11 @@ end
 -- KEYS: 3 rooms (sorted set: where the node has readers, by the attempt that listed it)
 -- ARGV: a node, and how long a lease lasts
 -- The rooms of a node that is to be buried: from here on it cannot renew its lease, nor list a room. Nothing for one that
--- lives.
+-- lives, or that may: after a silence leases begin again with the first that is renewed.
 local function condemn(keys, args)
   local time = redis.call('ZSCORE', keys[1], args[1])
   if time then
-    if tonumber(time) >= now() - args[2] then return false end
+    if tonumber(time) >= now() - args[2] or was_silent(keys, now(), args[2]) then return false end
     redis.call('ZREM', keys[1], args[1])
     redis.call('SADD', keys[2], args[1])
   end

@@ -297,43 +297,6 @@ async fn nobody_reads_in_a_life_of_the_room_in_which_their_node_has_not_listed_i
     room.forget().await;
 }
 
-#[tokio::test]
-async fn a_node_that_was_condemned_has_no_lease_and_lists_no_room() {
-    let client = connect().await;
-    let tag = testing::unique("nodes");
-    let keys: Vec<_> = ["living", "dying", "rooms"].map(|key| format!("{{{tag}}}:{key}")).into();
-    let call = async |function: &str, count: usize, own: &[&str]| -> Value {
-        let own: Vec<_> = own.iter().map(ToString::to_string).collect();
-        client.fcall(function, keys[..count].to_vec(), own).await.unwrap()
-    };
-    let renew = async |begins: &str| call("moyiza_renew", 2, &["1", "60000", begins]).await;
-    let held = |answer: Value| answer.into_array()[0].as_i64().unwrap();
-    let list = async |attempt: &str, room: &str| {
-        call("moyiza_register", 3, &["1", attempt, room]).await.as_i64().unwrap()
-    };
-    let condemn = async |lease: &str| -> Option<Vec<String>> {
-        call("moyiza_condemn", 3, &["1", lease]).await.convert().unwrap()
-    };
-    assert_eq!(held(renew("0").await), 0, "never had one");
-    assert_eq!(held(renew("1").await), 1);
-    assert_eq!(held(renew("0").await), 1);
-    assert_eq!(list("1", "41").await, 1);
-    assert_eq!(list("2", "42").await, 1);
-    call("moyiza_unregister", 3, &["1", "3", "41"]).await;
-    // Nobody is there any more, which is said late: somebody came since.
-    assert_eq!(list("5", "42").await, 1);
-    call("moyiza_unregister", 3, &["1", "4", "42"]).await;
-    assert_eq!(condemn("60000").await, None, "it lives");
-    // As if the minute had passed.
-    assert_eq!(condemn("-1").await, Some(vec!["42".to_owned()]));
-    assert_eq!(condemn("60000").await, Some(vec!["42".to_owned()]), "until it is struck");
-    assert_eq!(held(renew("0").await), 0);
-    assert_eq!(list("6", "43").await, 0);
-    call("moyiza_strike", 3, &["1"]).await;
-    assert_eq!(condemn("60000").await, None);
-    assert_eq!(client.exists::<i64, _>(keys).await.unwrap(), 0);
-}
-
 fn text_of(offset: i64) -> String {
     seq(offset).to_string()
 }
