@@ -12,7 +12,7 @@
 --       function's own
 --
 -- Every function of a room answers COLD where the room is not here, or is of an older generation: it is to be loaded.
--- STALE: the caller's generation is the older one. LOST: the node that calls was taken for dead. LATE: it has made calls
+-- STALE and the room's generation: the caller's is older. LOST: the node that calls was taken for dead. LATE: it has made calls
 -- since that were heard before this one.
 --
 -- A seq has up to 53 bits: numbers are compared as doubles, which hold them, and kept as the strings they
@@ -31,7 +31,7 @@ local function refusal(keys, args)
   if not meta[1] then return 'COLD' end
   local generation, known = tonumber(meta[2]), tonumber(args[2])
   if generation < known then return 'COLD' end
-  if generation > known then return 'STALE' end
+  if generation > known then return 'STALE ' .. meta[2] end
 end
 
 local function is_buried(keys, node)

@@ -35,7 +35,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::generation::Generation;
+use self::generation::{Generation, newer};
 use super::{Change, Effect, Incarnation, Life, Positions, Snapshot, state::Checkpoint};
 use crate::{history::journal::Journal, log::epoch::Epoch, record::Record, shard::Shards};
 
@@ -114,7 +114,7 @@ impl RedisReading {
             generation: Generation::default(),
             shards: shards.clone(),
         };
-        rooms.learn_generation().await?;
+        rooms.learn_generation(0).await?;
         let node = Incarnation(random()?);
         lease::renew(&rooms, node, true).await?;
         let (node, current) = watch::channel(node);
@@ -242,8 +242,8 @@ impl Rooms {
         let answers: Vec<Value> = pipeline.all().await?;
         // Of a room that is not there nothing needs to be told: it is loaded with all of it. But one that is told
         // by a node that has not seen Redis' new data yet is told again.
-        if answers.iter().any(|answer| answer.as_str().as_deref() == Some("STALE")) {
-            self.learn_generation().await?;
+        if let Some(generation) = answers.iter().filter_map(newer).max() {
+            self.learn_generation(generation).await?;
             return Err(RedisError::Stale);
         }
         Ok(())

@@ -6,6 +6,7 @@ mod ground;
 mod lost;
 mod nodes;
 mod repeated;
+mod restored;
 mod silent;
 mod way;
 mod written;

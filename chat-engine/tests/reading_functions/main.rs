@@ -276,7 +276,8 @@ async fn what_an_earlier_redis_kept_is_loaded_again_and_who_knows_only_that_one_
     assert_eq!(room.refusal(GENERATION + 1, "moyiza_begin_load", slice::from_ref(&token)).await, "2");
     let load = [token, "0".into(), "1".into(), text_of(3)];
     assert_eq!(room.refusal(GENERATION + 1, "moyiza_load", &load).await, "LOADED");
-    assert_eq!(room.refusal(GENERATION, "moyiza_snapshot", &[]).await, "STALE");
+    let stale = format!("STALE {}", GENERATION + 1);
+    assert_eq!(room.refusal(GENERATION, "moyiza_snapshot", &[]).await, stale);
     let Value::Array(snapshot) = room.call_of(GENERATION + 1, "moyiza_snapshot", &[]).await else {
         panic!("the room is warm")
     };

@@ -177,7 +177,7 @@ impl Pair<'_> {
         {
             assert_eq!(
                 self.room.refusal(old, function, &["1".into(), "1".into()]).await,
-                "STALE",
+                format!("STALE {}", self.generation),
                 "{at}, {function}"
             );
         }

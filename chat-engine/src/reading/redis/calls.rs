@@ -22,7 +22,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{RETRY_MS, RedisError, Rooms, lease, random};
+use super::{RETRY_MS, RedisError, Rooms, generation::newer, lease, random};
 use crate::{
     reading::{Incarnation, Life, state::Checkpoint},
     shard::Shards,
@@ -111,7 +111,8 @@ impl Attempts {
 struct Refused {
     cold: BTreeSet<RoomId>,
     unlisted: Vec<(RoomId, Life)>,
-    stale: bool,
+    /// By a room of this generation.
+    stale: Option<u64>,
     lost: bool,
 }
 
@@ -209,10 +210,10 @@ impl Caller {
             }
             let refused = self.pipeline(batch).await?;
             lost = refused.lost;
-            if refused.stale {
-                self.rooms.learn_generation().await?;
+            if let Some(generation) = refused.stale {
+                self.rooms.learn_generation(generation).await?;
             }
-            if !lost && !refused.stale && refused.cold.is_empty() && refused.unlisted.is_empty() {
+            if !lost && refused.stale.is_none() && refused.cold.is_empty() && refused.unlisted.is_empty() {
                 break;
             }
             self.lives.extend(refused.unlisted);
@@ -318,11 +319,11 @@ impl Caller {
         let answers: Vec<Value> = pipeline.all().await?;
         let mut refused = Refused::default();
         for ((room, closes), answer) in rooms.into_iter().zip(answers) {
+            refused.stale = refused.stale.max(newer(&answer));
             match answer.as_str().as_deref() {
                 // There is nothing to be cleared away.
                 Some("COLD") if closes => {}
                 Some("COLD") => drop(refused.cold.insert(room)),
-                Some("STALE") => refused.stale = true,
                 Some("LOST") => refused.lost = true,
                 Some(answer) => {
                     let life = answer.strip_prefix("UNLISTED ").and_then(|life| life.parse().ok());

@@ -12,7 +12,7 @@ use std::{
 
 use fred::{
     interfaces::{ClientLike as _, FunctionInterface as _},
-    types::{InfoKind, config::Server},
+    types::{InfoKind, Value, config::Server},
 };
 use shared::names::locks;
 use sqlx::PgPool;
@@ -38,9 +38,9 @@ impl Generation {
 }
 
 impl Rooms {
-    /// Looks which runs there are. If the count is another one now, every open room fetches its positions, which are of
-    /// another life.
-    pub(super) async fn learn_generation(&self) -> Result<(), RedisError> {
+    /// Looks which runs there are, where a room was seen of the generation `seen`. If the count is another one now, every
+    /// open room fetches its positions, which are of another life.
+    pub(super) async fn learn_generation(&self, seen: u64) -> Result<(), RedisError> {
         let (client, mut runs) = (&self.client, Vec::new());
         if client.is_clustered() {
             for server in client.active_connections() {
@@ -54,7 +54,7 @@ impl Rooms {
                 (client.info(SERVER).await?, client.info(REPLICATION).await?);
             runs.push(run(&server, &replication)?);
         }
-        let generation = count(&self.pool, &runs).await?;
+        let generation = count(&self.pool, &runs, seen.max(self.generation.known())).await?;
         let before = self.generation.0.fetch_max(generation, Ordering::Relaxed);
         if before < generation && before > 0 {
             tracing::warn!("Redis was restarted or failed over: positions are loaded again");
@@ -96,7 +96,7 @@ async fn greet(rooms: &Rooms) -> Result<(), RedisError> {
     {
         return Err(error.into());
     }
-    rooms.learn_generation().await
+    rooms.learn_generation(0).await
 }
 
 /// What tells one data set from another: a process, and what it replicates. A primary that was demoted and comes back
@@ -111,11 +111,17 @@ fn run(server: &str, replication: &str) -> Result<String, RedisError> {
     Ok(format!("{} {}", field(server, "run_id")?, field(replication, "master_replid")?))
 }
 
-/// Counts what is new; the count.
-async fn count(pool: &PgPool, runs: &[String]) -> sqlx::Result<u64> {
+/// The generation of a room that the caller's is behind, if that is why a function refused.
+pub(super) fn newer(answer: &Value) -> Option<u64> {
+    answer.as_str()?.strip_prefix("STALE ")?.parse().ok()
+}
+
+/// Counts what is new; the count. One behind what was `seen` is that of a database that was restored: it goes on above all
+/// that was counted before, of which it has forgotten what that was.
+async fn count(pool: &PgPool, runs: &[String], seen: u64) -> sqlx::Result<u64> {
     let known = "select coalesce(max(generation), 0), count(*) filter (where run = any($1)) from redis_runs";
-    let (generation, seen): (i64, i64) = sqlx::query_as(known).bind(runs).fetch_one(pool).await?;
-    if usize::try_from(seen) == Ok(runs.len()) {
+    let (generation, counted): (i64, i64) = sqlx::query_as(known).bind(runs).fetch_one(pool).await?;
+    if usize::try_from(counted) == Ok(runs.len()) && generation.cast_unsigned() >= seen {
         return Ok(generation.cast_unsigned());
     }
     let mut transaction = pool.begin().await?;
@@ -126,13 +132,23 @@ async fn count(pool: &PgPool, runs: &[String]) -> sqlx::Result<u64> {
         .await?;
     for run in runs {
         sqlx::query(
-            "insert into redis_runs (run, generation) select $1, coalesce(max(generation), 0) + 1 from redis_runs \
+            "insert into redis_runs (run, generation) select $1, greatest(max(generation), $2) + 1 from redis_runs \
              on conflict (run) do nothing",
         )
         .bind(run)
+        .bind(seen.cast_signed())
         .execute(&mut *transaction)
         .await?;
     }
+    // One of them is enough: it is the highest count that holds.
+    sqlx::query(
+        "update redis_runs set generation = $2 + 1 \
+         where run = $1 and (select max(generation) from redis_runs) < $2",
+    )
+    .bind(runs.first())
+    .bind(seen.cast_signed())
+    .execute(&mut *transaction)
+    .await?;
     let (generation, _): (i64, i64) = sqlx::query_as(known).bind(runs).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(generation.cast_unsigned())

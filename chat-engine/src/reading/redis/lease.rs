@@ -12,7 +12,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{RedisError, Rooms, calls::Call};
+use super::{RedisError, Rooms, calls::Call, generation::newer};
 use crate::reading::Incarnation;
 
 /// How long a node may be silent.
@@ -101,8 +101,8 @@ pub(super) async fn clear(rooms: &Rooms, node: &str, open: &[RoomId]) -> Result<
         }
         let answers: Vec<Value> = pipeline.all().await?;
         // A room that Redis has lost, or is to lose, has nobody to be taken out. One that was loaded since may have.
-        if answers.iter().any(|answer| answer.as_str().as_deref() == Some("STALE")) {
-            rooms.learn_generation().await?;
+        if let Some(generation) = answers.iter().filter_map(newer).max() {
+            rooms.learn_generation(generation).await?;
             return Err(RedisError::Stale);
         }
     }

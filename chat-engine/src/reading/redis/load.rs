@@ -3,7 +3,7 @@
 use fred::types::Value;
 use shared::{RoomId, Seq, UserId};
 
-use super::{News, RedisError, Rooms, parse_news, random};
+use super::{News, RedisError, Rooms, generation::newer, parse_news, random};
 use crate::{
     log::partition_of,
     reading::{Change, Life, Snapshot},
@@ -49,9 +49,9 @@ impl Rooms {
 
     /// Does away with what stands in the way of a call.
     pub(super) async fn make_way(&self, room: RoomId, refusal: &Value) -> Result<(), RedisError> {
-        match refusal.as_str().as_deref() {
-            Some("COLD") => self.warm(room).await,
-            Some("STALE") => self.learn_generation().await,
+        match (refusal.as_str().as_deref(), newer(refusal)) {
+            (Some("COLD"), _) => self.warm(room).await,
+            (_, Some(generation)) => self.learn_generation(generation).await,
             _ => Err(RedisError::Answer(format!("{refusal:?}"))),
         }
     }
@@ -61,13 +61,15 @@ impl Rooms {
         loop {
             // Something that is told takes the token back: a load that it came between is refused.
             let token = random()?.to_string();
-            let state: String = self.call("moyiza_begin_load", room, [token]).await?.convert()?;
+            let state = self.call("moyiza_begin_load", room, [token]).await?;
+            if let Some(generation) = newer(&state) {
+                return self.learn_generation(generation).await;
+            }
             // This token, or that of another who is loading it.
-            let token = match &*state {
-                "WARM" => return Ok(()),
-                "STALE" => return self.learn_generation().await,
-                token => token.to_owned(),
-            };
+            let token: String = state.convert()?;
+            if token == "WARM" {
+                return Ok(());
+            }
             let arguments = self.stored(room, token).await?;
             let state: String = self.call("moyiza_load", room, arguments).await?.convert()?;
             if state != "AGAIN" {
