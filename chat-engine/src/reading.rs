@@ -27,21 +27,28 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// A room's positions. From here on its changes reach the room's shard, until [`forget`](Self::forget).
-    pub async fn snapshot(&self, room: RoomId) -> anyhow::Result<Snapshot> {
+    /// A room's positions. From here on its changes reach the room's shard, until [`forget`](Self::forget). What is `needed`
+    /// has ended before that is called: from then on nothing is followed for this question.
+    pub async fn snapshot(&self, room: RoomId, needed: &Weak<()>) -> anyhow::Result<Snapshot> {
         match self {
             Self::Memory(memory) => Ok(memory.snapshot(room).await?),
-            Self::Redis(redis) => Ok(redis.snapshot(room).await?),
+            Self::Redis(redis) => Ok(redis.snapshot(room, needed).await?),
         }
     }
 
-    /// What a copy of that version of a room's positions lacks. From here on its changes reach the room's shard, until
-    /// [`forget`](Self::forget).
-    pub async fn catch_up(&self, room: RoomId, life: Life, version: u64) -> anyhow::Result<Positions> {
+    /// What a copy of that version of a room's positions lacks. From here on its changes reach the room's shard, as for
+    /// [`snapshot`](Self::snapshot).
+    pub async fn catch_up(
+        &self,
+        room: RoomId,
+        life: Life,
+        version: u64,
+        needed: &Weak<()>,
+    ) -> anyhow::Result<Positions> {
         match self {
             // Every change is handed to the shard as it is made: none is ever missed.
             Self::Memory(memory) => Ok(Positions::Whole(memory.snapshot(room).await?)),
-            Self::Redis(redis) => Ok(redis.catch_up(room, life, version).await?),
+            Self::Redis(redis) => Ok(redis.catch_up(room, life, version, needed).await?),
         }
     }
 
@@ -54,7 +61,7 @@ impl Reading {
         }
     }
 
-    /// The room's changes are not needed any more.
+    /// The room's changes are not needed any more, nor what was asked for them.
     pub fn forget(&self, room: RoomId) {
         match self {
             // Handing a change to a shard that has no such room costs less than keeping a list.
@@ -188,6 +195,8 @@ pub struct Question {
     pub users: Vec<UserId>,
     /// Whether the room's changes are to follow.
     pub follow: bool,
+    /// Ends when nobody wants to know any more, and before the room is forgotten.
+    pub needed: Weak<()>,
 }
 
 /// What a record means for positions. The log's consumer tells it, in order and at least once.

@@ -128,8 +128,13 @@ impl RedisReading {
     }
 
     /// A room's positions; its changes follow to the shards.
-    pub async fn snapshot(&self, room: RoomId) -> Result<Snapshot, RedisError> {
-        self.follow(room).await?;
+    pub async fn snapshot(&self, room: RoomId, needed: &Weak<()>) -> Result<Snapshot, RedisError> {
+        self.follow(room, needed.clone()).await?;
+        self.whole(room).await
+    }
+
+    /// The positions of a room that is followed.
+    async fn whole(&self, room: RoomId) -> Result<Snapshot, RedisError> {
         let snapshot = self.rooms.snapshot(room).await?;
         // Before anybody is said to read there.
         let _ = self.calls.send(calls::Call::Lives(room, snapshot.life));
@@ -138,19 +143,25 @@ impl RedisReading {
 
     /// What happened since `version` of `life`, or the positions where that is not known any more; changes follow to the
     /// shards.
-    pub async fn catch_up(&self, room: RoomId, life: Life, version: u64) -> Result<Positions, RedisError> {
-        self.follow(room).await?;
+    pub async fn catch_up(
+        &self,
+        room: RoomId,
+        life: Life,
+        version: u64,
+        needed: &Weak<()>,
+    ) -> Result<Positions, RedisError> {
+        self.follow(room, needed.clone()).await?;
         match self.rooms.changes(room, life, version).await? {
             Some(changes) => Ok(Positions::Since(changes)),
-            None => Ok(Positions::Whole(self.snapshot(room).await?)),
+            None => Ok(Positions::Whole(self.whole(room).await?)),
         }
     }
 
     /// Before anything is asked: what changes from then on is heard.
-    async fn follow(&self, room: RoomId) -> Result<(), RedisError> {
+    async fn follow(&self, room: RoomId, needed: Weak<()>) -> Result<(), RedisError> {
         let (done, followed) = oneshot::channel();
         // The feeds end with the last sender, which is this.
-        let _ = self.feeds.send(feeds::Order::Follow(room, done));
+        let _ = self.feeds.send(feeds::Order::Follow(room, needed, done));
         followed.await.map_err(|_| RedisError::Answer("the room's changes cannot be followed".into()))
     }
 

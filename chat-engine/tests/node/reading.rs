@@ -3,6 +3,7 @@
 
 mod cost;
 mod ground;
+mod left;
 mod lost;
 mod nodes;
 mod repeated;

@@ -1,5 +1,7 @@
 //! The changes of open rooms, as Redis publishes them.
 
+use std::sync::Weak;
+
 use fred::{
     clients::SubscriberClient,
     interfaces::{EventInterface as _, PubsubInterface as _},
@@ -13,7 +15,8 @@ use crate::shard::Shards;
 
 /// What the node wants to hear of. One queue, so that a room forgotten and opened again is followed.
 pub(super) enum Order {
-    Follow(RoomId, oneshot::Sender<()>),
+    /// Unless it is needed no more: then it was forgotten already, and nobody would do so again.
+    Follow(RoomId, Weak<()>, oneshot::Sender<()>),
     Forget(RoomId),
 }
 
@@ -45,7 +48,8 @@ async fn follow(
 ) {
     let carry_out = async |order: Order| {
         let outcome = match order {
-            Order::Follow(room, done) => {
+            Order::Follow(_, needed, _) if needed.strong_count() == 0 => Ok(()),
+            Order::Follow(room, _, done) => {
                 followed.add(room);
                 let outcome = subscriber.ssubscribe(rooms.channel(room)).await;
                 if outcome.is_ok() {

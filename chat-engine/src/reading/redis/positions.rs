@@ -21,7 +21,7 @@ impl RedisReading {
             let (done, followed) = oneshot::channel();
             if question.follow {
                 // The feeds end with the last sender, which is this.
-                let _ = self.feeds.send(Order::Follow(question.room, done));
+                let _ = self.feeds.send(Order::Follow(question.room, question.needed.clone(), done));
             } else {
                 let _ = done.send(());
             }

@@ -94,8 +94,8 @@ async fn fetch(
 ) {
     while needed.strong_count() > 0 {
         let answer = match known {
-            Some((life, version)) => reading.catch_up(room, life, version).await,
-            None => reading.snapshot(room).await.map(Positions::Whole),
+            Some((life, version)) => reading.catch_up(room, life, version, &needed).await,
+            None => reading.snapshot(room, &needed).await.map(Positions::Whole),
         };
         match answer {
             Ok(positions) => {
@@ -103,6 +103,7 @@ async fn fetch(
                 let _ = answers.send(Input::Answer(Fetched { room, content }));
                 return;
             }
+            Err(_) if needed.strong_count() == 0 => return,
             Err(error) => tracing::warn!(%error, %room, "positions cannot be fetched, trying again"),
         }
         tokio::select! {

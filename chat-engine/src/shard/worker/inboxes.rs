@@ -172,7 +172,7 @@ impl Worker {
                 Some(inbox) => {
                     let (users, follow) = inbox.ask();
                     needed.insert(*room, inbox.needed());
-                    questions.push(Question { room: *room, users, follow });
+                    questions.push(Question { room: *room, users, follow, needed: inbox.needed() });
                 }
                 None => self.inboxes.positions_answered(),
             }
