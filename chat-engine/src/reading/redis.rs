@@ -31,7 +31,7 @@ use fred::{
 use shared::{RoomId, Seq, UserId};
 use sqlx::PgPool;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -41,6 +41,9 @@ use crate::{history::journal::Journal, log::epoch::Epoch, record::Record, shard:
 
 /// What the functions are.
 const FUNCTIONS: &str = include_str!("functions.lua");
+/// Rooms that are brought from PostgreSQL at a time: after a failover all that are open want to be, and whoever else needs the
+/// database is not to wait for that. Less than a node has connections.
+const LOADS: usize = 4;
 /// Between two attempts to reach Redis, in milliseconds.
 const RETRY_MS: u32 = 100;
 
@@ -79,6 +82,8 @@ struct Rooms {
     epoch: Epoch,
     generation: Generation,
     shards: Shards,
+    /// Rooms that are brought from PostgreSQL at a time, whoever asked for them.
+    loads: Arc<Semaphore>,
 }
 
 impl RedisReading {
@@ -113,6 +118,7 @@ impl RedisReading {
             epoch,
             generation: Generation::default(),
             shards: shards.clone(),
+            loads: Arc::new(Semaphore::new(LOADS)),
         };
         rooms.learn_generation(0).await?;
         let node = Incarnation(random()?);

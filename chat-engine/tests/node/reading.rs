@@ -1,6 +1,7 @@
 //! Unread counts as people see them. In a cluster every second person is on the other node, and a count may be
 //! on its way for a moment; what is asserted is where it comes to rest.
 
+mod again;
 mod cost;
 mod ground;
 mod left;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use fred::{interfaces::FunctionInterface as _, types::Value};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future::try_join_all;
 use shared::{RoomId, Seq, UserId};
 use tokio::{
     sync::{mpsc, watch},
@@ -32,8 +32,6 @@ use crate::{
 const BATCH: usize = 512;
 /// How long it is remembered how far somebody has read: longer than it takes to PostgreSQL.
 const REMEMBERED: Duration = Duration::from_secs(10);
-/// Rooms that are loaded at a time: half of a node's connections to the database.
-const LOADING: usize = 4;
 
 /// What is said about readers.
 #[derive(Debug)]
@@ -218,8 +216,7 @@ impl Caller {
             }
             self.lives.extend(refused.unlisted);
             // Whoever follows them hears of their new life, and says again who reads there.
-            let loads = stream::iter(refused.cold).map(|room| self.rooms.warm(room));
-            loads.buffer_unordered(LOADING).try_collect::<()>().await?;
+            try_join_all(refused.cold.into_iter().map(|room| self.rooms.warm(room))).await?;
         }
         self.close(batch).await
     }

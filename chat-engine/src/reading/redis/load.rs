@@ -56,8 +56,10 @@ impl Rooms {
         }
     }
 
-    /// Makes sure that Redis has the room.
+    /// Makes sure that Redis has the room, when it is its turn.
     pub(super) async fn warm(&self, room: RoomId) -> Result<(), RedisError> {
+        // The semaphore is never closed.
+        let _turn = self.loads.acquire().await;
         loop {
             // Something that is told takes the token back: a load that it came between is refused.
             let token = random()?.to_string();

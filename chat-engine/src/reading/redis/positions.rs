@@ -1,15 +1,12 @@
 //! Where some members of many rooms stand: one call for each room, in one pipeline.
 
 use fred::{interfaces::FunctionInterface as _, types::Value};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use shared::{RoomId, UserId};
 use tokio::sync::oneshot;
 
 use super::{RedisError, RedisReading, Rooms, feeds::Order};
 use crate::reading::{Life, MemberPositions, Question};
-
-/// Rooms that are brought from PostgreSQL at once.
-const LOADS: usize = 4;
 
 impl RedisReading {
     pub(in crate::reading) async fn positions(
@@ -56,7 +53,7 @@ impl RedisReading {
         let ask = async |(Question { room, users, .. }, refusal)| {
             (room, self.rooms.positions_of(room, &users, refusal).await)
         };
-        let mut answers = stream::iter(refused).map(ask).buffer_unordered(LOADS);
+        let mut answers: FuturesUnordered<_> = refused.into_iter().map(ask).collect();
         while let Some((room, answer)) = answers.next().await {
             if let Err(error) = &answer {
                 tracing::warn!(%error, %room, "positions cannot be fetched");
