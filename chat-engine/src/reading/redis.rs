@@ -12,6 +12,7 @@ mod generation;
 mod lease;
 mod load;
 mod positions;
+mod reads;
 mod silent;
 
 use std::{
@@ -35,7 +36,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::generation::{Generation, newer};
+use self::{
+    generation::{Generation, newer},
+    reads::Reads,
+};
 use super::{Change, Effect, Incarnation, Life, Positions, Snapshot, state::Checkpoint};
 use crate::{history::journal::Journal, log::epoch::Epoch, record::Record, shard::Shards};
 
@@ -70,6 +74,7 @@ pub struct RedisReading {
     rooms: Rooms,
     journal: Journal,
     calls: mpsc::UnboundedSender<calls::Call>,
+    reads: Reads,
     feeds: mpsc::UnboundedSender<feeds::Order>,
 }
 
@@ -124,13 +129,14 @@ impl RedisReading {
         let node = Incarnation(random()?);
         lease::renew(&rooms, node, true).await?;
         let (node, current) = watch::channel(node);
-        let (calls, calling) = calls::start(rooms.clone(), node, shards.clone());
+        let reads = Reads::default();
+        let (calls, calling) = calls::start(rooms.clone(), node, shards.clone(), reads.clone());
         tokio::spawn(lease::keep(rooms.clone(), calls.downgrade(), current));
         tokio::spawn(generation::follow(rooms.clone(), reconnects, calls.downgrade()));
         let followed = silent::Followed::default();
         tokio::spawn(silent::ask(rooms.clone(), followed.clone(), check, calls.downgrade()));
         let feeds = feeds::start(subscriber, rooms.clone(), followed, shards);
-        Ok((Self { rooms, journal, calls, feeds }, calling))
+        Ok((Self { rooms, journal, calls, reads, feeds }, calling))
     }
 
     /// A room's positions; its changes follow to the shards.
@@ -191,7 +197,9 @@ impl RedisReading {
 
     pub(super) fn read(&self, room: RoomId, user: UserId, seq: Seq) {
         self.journal.note(room, user, seq);
-        let _ = self.calls.send(calls::Call::Read { room, user, seq });
+        if self.reads.note(room, user, seq) {
+            let _ = self.calls.send(calls::Call::Read { room, user, seq });
+        }
     }
 
     pub(super) fn note(&self, room: RoomId, user: UserId, seq: Seq) {

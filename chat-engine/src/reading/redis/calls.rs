@@ -22,7 +22,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{RETRY_MS, RedisError, Rooms, generation::newer, lease, random};
+use super::{RETRY_MS, RedisError, Rooms, generation::newer, lease, random, reads::Reads};
 use crate::{
     reading::{Incarnation, Life, state::Checkpoint},
     shard::Shards,
@@ -48,6 +48,7 @@ pub(super) enum Call {
     Read {
         room: RoomId,
         user: UserId,
+        /// Or further, if they have read on by when it is made.
         seq: Seq,
     },
     Checkpoint {
@@ -73,6 +74,7 @@ struct Caller {
     rooms: Rooms,
     node: watch::Sender<Incarnation>,
     shards: Shards,
+    reads: Reads,
     /// Rooms that a take-over would find, each with the life in which it was listed: one that was loaded anew may be in a
     /// Redis that has forgotten this node, and then it is found out that there is no lease.
     registered: HashMap<RoomId, Life>,
@@ -119,12 +121,13 @@ pub(super) fn start(
     rooms: Rooms,
     node: watch::Sender<Incarnation>,
     shards: Shards,
+    reads: Reads,
 ) -> (mpsc::UnboundedSender<Call>, JoinHandle<()>) {
     let (sender, calls) = mpsc::unbounded_channel();
     let under = (rooms.generation.known(), *node.borrow());
     let (registered, lives, attempts, said) =
         (HashMap::new(), HashMap::new(), Attempts::new(), VecDeque::new());
-    let caller = Caller { rooms, node, shards, registered, lives, registered_in: 0, attempts, said, under };
+    let caller = Caller { rooms, node, shards, reads, registered, lives, registered_in: 0, attempts, said, under };
     (sender, tokio::spawn(caller.run(calls)))
 }
 
@@ -132,7 +135,7 @@ impl Caller {
     async fn run(mut self, mut calls: mpsc::UnboundedReceiver<Call>) {
         let mut batch = Vec::new();
         while calls.recv_many(&mut batch, BATCH).await > 0 {
-            self.number(&mut batch);
+            self.complete(&mut batch);
             self.insist(&batch).await;
             self.remember(&batch);
             batch.clear();
@@ -149,10 +152,13 @@ impl Caller {
         }
     }
 
-    fn number(&mut self, batch: &mut [Call]) {
+    /// Gives calls what is the same however often they are made.
+    fn complete(&mut self, batch: &mut [Call]) {
         for call in batch {
-            if let Call::Checkpoint { number, .. } = call {
-                *number = self.attempts.next();
+            match call {
+                Call::Checkpoint { number, .. } => *number = self.attempts.next(),
+                Call::Read { room, user, seq } => *seq = self.reads.take(*room, *user).unwrap_or(*seq),
+                _ => {}
             }
         }
     }
