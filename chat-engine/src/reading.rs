@@ -79,6 +79,15 @@ impl Reading {
         }
     }
 
+    /// The room was closed for good, and nobody is in it here. What is kept of it goes; who says something of it later finds
+    /// it empty.
+    pub fn end(&self, room: RoomId) {
+        match self {
+            Self::Memory(memory) => memory.end(room),
+            Self::Redis(redis) => redis.end(room),
+        }
+    }
+
     /// `user` began to read the room on this node.
     pub fn enter(&self, room: RoomId, user: UserId) {
         match self {

@@ -19,6 +19,8 @@
 -- came in, because Lua writes only 14 digits.
 
 local KEPT = 1000
+-- For so many seconds, from the last of them on. Who missed them by then fetches all positions.
+local KEPT_FOR = 3600
 local BURIED = 64
 local NOBODY = '-'
 -- Fields of meta that are no attempts, and attempts that are kept.
@@ -76,6 +78,7 @@ local function change(keys, channel, user, to)
   local line = redis.call('HGET', keys[3], 'life') .. ' ' .. version .. ' ' .. user .. ' ' .. to
   redis.call('RPUSH', keys[4], line)
   redis.call('LTRIM', keys[4], -KEPT, -1)
+  redis.call('EXPIRE', keys[4], KEPT_FOR)
   redis.call('SPUBLISH', channel, line)
   return line
 end
@@ -387,15 +390,19 @@ local function begin_load(keys, args)
   return args[3]
 end
 
--- channel generation token told, then user and position in turn. The token becomes the life of the room: whoever has a
--- copy of an earlier one fetches it anew and says again who reads there.
+-- channel generation token told closed, then user and position in turn. The token becomes the life of the room: whoever has
+-- a copy of an earlier one fetches it anew and says again who reads there. Of one that is closed, which is 1, somebody says
+-- something late: it is not kept for long, and nobody is counted there.
 local function load(keys, args)
   local refused = refusal(keys, args)
   if refused ~= 'COLD' then return refused or 'WARM' end
   if redis.call('HGET', keys[3], 'loading') ~= args[2] .. ' ' .. args[3] then return 'AGAIN' end
   redis.call('DEL', unpack(keys))
-  for i = 5, #args, 2 do redis.call('ZADD', keys[1], args[i + 1], args[i]) end
   redis.call('HSET', keys[3], 'generation', args[2], 'life', args[3], 'version', '1', 'told', args[4])
+  if args[5] == '1' then redis.call('EXPIRE', keys[3], KEPT_FOR)
+  else
+    for i = 6, #args, 2 do redis.call('ZADD', keys[1], args[i + 1], args[i]) end
+  end
   redis.call('SPUBLISH', args[1], args[3] .. ' 1')
   return 'LOADED'
 end

@@ -136,6 +136,10 @@ impl MemoryReading {
         Some(snapshot)
     }
 
+    pub(super) fn end(&self, room: RoomId) {
+        self.rooms.remove(&room);
+    }
+
     pub(super) fn enter(&self, room: RoomId, user: UserId) {
         // A room without counts says again who reads there, once it is loaded.
         self.change(room, |state| state.enter(user, NODE).ok().flatten());

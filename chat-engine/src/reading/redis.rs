@@ -185,6 +185,10 @@ impl RedisReading {
         let _ = self.calls.send(calls::Call::Close(room));
     }
 
+    pub(super) fn end(&self, room: RoomId) {
+        let _ = self.calls.send(calls::Call::End(room));
+    }
+
     pub(super) fn enter(&self, room: RoomId, user: UserId) {
         let _ = self.calls.send(calls::Call::Enter { room, user });
     }

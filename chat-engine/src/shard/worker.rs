@@ -228,6 +228,8 @@ impl Worker {
                 // Of a member who leaves, lists of rooms are told apart.
                 if user.is_none() {
                     self.close_inbox(room, reason);
+                    // Behind what was said of those who were in it.
+                    self.deps.reading.end(room);
                 }
             }
             Input::Latest { room, life, version } => {

@@ -3,6 +3,7 @@
 
 mod again;
 mod cost;
+mod ended;
 mod ground;
 mod left;
 mod lost;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumptions do")]
 
+mod kept;
 mod nodes;
 #[path = "../harness/redis_server.rs"]
 #[allow(dead_code, reason = "what other tests do with a server")]
@@ -127,7 +128,7 @@ impl Room {
         let token = life.0.to_string();
         let answer = self.call_of(generation, "moyiza_begin_load", slice::from_ref(&token)).await;
         assert_eq!(answer.as_str().unwrap(), &*token);
-        let mut arguments = vec![token, told.to_string()];
+        let mut arguments = vec![token, told.to_string(), "0".to_owned()];
         arguments.extend(positions.iter().flat_map(|(user, seq)| [user.to_string(), seq.to_string()]));
         let answer = self.call_of(generation, "moyiza_load", &arguments).await;
         assert_eq!(answer.as_str().unwrap(), "LOADED");
@@ -250,7 +251,7 @@ async fn as_many_are_asked_about_as_a_room_has() {
 #[tokio::test]
 async fn a_load_that_something_came_between_is_refused() {
     let room = Room { client: connect().await, tag: testing::unique("load") };
-    let load = || [String::from("7"), "0".into(), "1".into(), "0".into()];
+    let load = || [String::from("7"), "0".into(), "0".into(), "1".into(), "0".into()];
     room.call("moyiza_begin_load", &["7".into()]).await;
     // Two that load at the same time do not keep each other from it.
     assert_eq!(room.refusal(GENERATION, "moyiza_begin_load", &["8".into()]).await, "7");
@@ -274,7 +275,7 @@ async fn what_an_earlier_redis_kept_is_loaded_again_and_who_knows_only_that_one_
     }
     let token = "2".to_string();
     assert_eq!(room.refusal(GENERATION + 1, "moyiza_begin_load", slice::from_ref(&token)).await, "2");
-    let load = [token, "0".into(), "1".into(), text_of(3)];
+    let load = [token, "0".into(), "0".into(), "1".into(), text_of(3)];
     assert_eq!(room.refusal(GENERATION + 1, "moyiza_load", &load).await, "LOADED");
     let stale = format!("STALE {}", GENERATION + 1);
     assert_eq!(room.refusal(GENERATION, "moyiza_snapshot", &[]).await, stale);

@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use fred::{interfaces::FunctionInterface as _, types::Value};
+use fred::{
+    interfaces::{FunctionInterface as _, KeysInterface as _},
+    types::Value,
+};
 use futures_util::future::try_join_all;
 use shared::{RoomId, Seq, UserId};
 use tokio::{
@@ -61,6 +64,8 @@ pub(super) enum Call {
     },
     /// Nobody follows the room here any more.
     Close(RoomId),
+    /// The room was closed for good: nobody is to be counted there any more.
+    End(RoomId),
     /// The room lives this life, as far as is known here.
     Lives(RoomId, Life),
     /// This incarnation has no lease.
@@ -127,7 +132,8 @@ pub(super) fn start(
     let under = (rooms.generation.known(), *node.borrow());
     let (registered, lives, attempts, said) =
         (HashMap::new(), HashMap::new(), Attempts::new(), VecDeque::new());
-    let caller = Caller { rooms, node, shards, reads, registered, lives, registered_in: 0, attempts, said, under };
+    let caller =
+        Caller { rooms, node, shards, reads, registered, lives, registered_in: 0, attempts, said, under };
     (sender, tokio::spawn(caller.run(calls)))
 }
 
@@ -308,6 +314,11 @@ impl Caller {
                 }
                 Call::Close(room) => {
                     ("moyiza_checkpoint", *room, as_node(vec!["0".to_owned(), String::new()]))
+                }
+                Call::End(room) => {
+                    pipeline.del::<(), _>(self.rooms.keys(*room)).await?;
+                    rooms.push((*room, true));
+                    continue;
                 }
                 Call::Lives(..) | Call::LeaseLost(_) | Call::Connected => continue,
             };

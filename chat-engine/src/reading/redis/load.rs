@@ -12,6 +12,7 @@ use crate::{
 #[derive(sqlx::FromRow)]
 struct Row {
     next_offset: i64,
+    closed: bool,
     user_id: Option<UserId>,
     seq: Option<Seq>,
 }
@@ -85,7 +86,9 @@ impl Rooms {
         let partition = partition_of(room, self.epoch.partitions);
         // Positions and how far they reach, as of one moment.
         let rows: Vec<Row> = sqlx::query_as(
-            "select progress.next_offset, position.user_id, position.seq from log_progress as progress \
+            "select progress.next_offset, position.user_id, position.seq, \
+                    exists (select from chat_rooms where id = $3 and closed_at is not null) as closed \
+             from log_progress as progress \
              left join read_positions as position on position.room_id = $3 \
              where progress.epoch = $1 and progress.partition = $2",
         )
@@ -95,7 +98,8 @@ impl Rooms {
         .fetch_all(&self.pool)
         .await?;
         let next = rows.first().map_or(0, |row| row.next_offset.cast_unsigned());
-        let mut arguments = vec![token, self.epoch.before(next).to_string()];
+        let closed = rows.first().is_some_and(|row| row.closed);
+        let mut arguments = vec![token, self.epoch.before(next).to_string(), u8::from(closed).to_string()];
         for row in rows {
             if let (Some(user), Some(seq)) = (row.user_id, row.seq) {
                 arguments.extend([user.to_string(), seq.to_string()]);

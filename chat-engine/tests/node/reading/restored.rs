@@ -21,16 +21,20 @@ async fn a_cluster_whose_database_has_forgotten_runs_of_redis_counts_right() {
         a.expect_count(unread, 1).await;
         ground.agree(room, &members, &mut [(&anna, &mut a), (&bo, &mut b)]).await;
         // Rooms of that count, of which some may be of yet another Redis, are loaded again.
-        let counted: i64 =
-            sqlx::query_scalar("select max(generation) from redis_runs").fetch_one(&world.pool).await.unwrap();
+        let counted: i64 = sqlx::query_scalar("select max(generation) from redis_runs")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
         assert_eq!(counted, 10);
         // One that begins knows the count, and another Redis is counted above it.
         ground.redis.restart_empty().await;
         let mut c = ground.follow(1, &cho, room).await;
         a.expect_count(seq, 0).await;
         ground.agree(room, &members, &mut [(&anna, &mut a), (&bo, &mut b), (&cho, &mut c)]).await;
-        let counted: i64 =
-            sqlx::query_scalar("select max(generation) from redis_runs").fetch_one(&world.pool).await.unwrap();
+        let counted: i64 = sqlx::query_scalar("select max(generation) from redis_runs")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
         assert_eq!(counted, 11);
     })
     .await;
