@@ -26,9 +26,14 @@ pub(crate) async fn exists(key: &str) -> bool {
 
 /// Waits until a hash has such a value: nobody announces it.
 pub(crate) async fn value_becomes(key: &str, wanted: impl Fn(&str) -> bool) {
-    let question = format!("HVALS {key}");
+    hash_becomes(key, |text| text.lines().any(&wanted)).await;
+}
+
+/// Waits until what a hash has, field by field, is as wanted.
+pub(crate) async fn hash_becomes(key: &str, wanted: impl Fn(&str) -> bool) {
+    let question = format!("HGETALL {key}");
     let reached = async {
-        while !ask(&question).await.lines().any(&wanted) {
+        while !wanted(&ask(&question).await) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
