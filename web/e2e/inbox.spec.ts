@@ -1,5 +1,5 @@
 import { expect, type Locator, type Page, test } from '@playwright/test';
-import { bubble, createClub, join, live, openRoom, run, say, signUp, words } from './people.ts';
+import { bubble, createClub, join, leave, live, openRoom, run, say, signUp, words } from './people.ts';
 
 const SITE_A = process.env.MOYIZA_A_URL ?? 'http://localhost:8080';
 const SITE_B = process.env.MOYIZA_B_URL ?? SITE_A;
@@ -56,7 +56,7 @@ test('what is unread is counted in the list, on every device, and set apart in t
   });
 
   await test.step('away again it counts again, and not what was deleted', async () => {
-    await roomB.close();
+    await leave(SITE_B, () => roomB.close());
     await say(pageA, '넷');
     await say(pageA, '다섯');
     await expect(total(listB)).toHaveText('2');
