@@ -77,3 +77,15 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DatabaseErro
     let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
     Ok(pool.connect_lazy_with(options))
 }
+
+/// One connection to the same database, for a task that writes the same statements one after the other all the time: its
+/// backend's caches stay warm, nothing is asked before each of them, and they are planned once. (A pool hands its connections
+/// out in turn.) It is opened again where it broke.
+pub fn for_one_writer(pool: &PgPool) -> PgPool {
+    let options = PgConnectOptions::clone(&pool.connect_options());
+    PgPoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(options.options([("plan_cache_mode", "force_generic_plan")]))
+}

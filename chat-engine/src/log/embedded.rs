@@ -93,7 +93,7 @@ impl EmbeddedLog {
     /// Starts the committer at the place where the last process ended. It ends, everything committed, when
     /// the last `EmbeddedLog` is dropped.
     pub fn start(
-        pool: PgPool,
+        pool: &PgPool,
         place: Place,
         patience: Duration,
         reading: Reading,
@@ -101,6 +101,7 @@ impl EmbeddedLog {
     ) -> (Self, JoinHandle<anyhow::Result<()>>) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let repeats = place.repeats.clone();
+        let pool = shared::database::for_one_writer(pool);
         let committer = Committer { pool, place, queue, held: Vec::new(), reading, shards };
         (Self { queue: sender, patience, repeats }, tokio::spawn(committer.run()))
     }

@@ -44,7 +44,7 @@ pub(super) async fn lay(
     let reading = Reading::Memory(MemoryReading::new(pool.clone(), journal, shards.clone()));
     let tasks = receivers.start(pool, epoch, &reading, shards, &[epoch.before(place.next)], tuning);
     let patience = Duration::from_millis(settings.log_timeout_ms.into());
-    let (log, task) = EmbeddedLog::start(pool.clone(), place, patience, reading, shards.clone());
+    let (log, task) = EmbeddedLog::start(pool, place, patience, reading, shards.clone());
     let committer = Committer { pool: pool.clone(), epoch, task };
     Ok((Foundation { log: Log::Embedded(log), shards: tasks }, committer))
 }
