@@ -12,6 +12,7 @@
 mod acknowledged;
 mod arrivals;
 mod checkpoint;
+mod pending;
 mod repair;
 mod replica;
 
@@ -109,7 +110,7 @@ pub struct Subscriber {
 }
 
 /// A member's subscriptions on this node that imply reading.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Reader {
     subscriptions: u32,
     /// The furthest that any of them got before it ended.
@@ -117,7 +118,7 @@ struct Reader {
 }
 
 /// The state of a room with subscribers on this node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Room {
     id: RoomId,
     /// The last record worked through. Never behind any record of this room that this node has seen.
@@ -277,11 +278,10 @@ impl Room {
         }
         // Whoever is here counts from something older, or has no counts at all.
         if !self.subscribers.is_empty() {
-            // What was pending is contained in the new counts.
-            self.pending.clear();
-            self.pending_since = None;
             out.push(Output::Reset(replica.steps()));
         }
+        // It is contained in the new counts.
+        self.drop_pending();
         self.replica = Some(replica);
         self.go_on(Vec::new(), now, out);
         self.admit(out);
@@ -304,7 +304,6 @@ impl Room {
             for record in records {
                 self.recall(record, now);
             }
-            self.flush(out);
             out.push(Output::History(to, records.iter().map(|record| self.count(record)).collect()));
         }
     }
@@ -313,6 +312,9 @@ impl Room {
     pub fn unsubscribe(&mut self, id: SubscriberId, taken: Option<Seq>, out: &mut Vec<Output>) {
         self.arrivals.retain(|arrival| arrival.subscriber.id != id);
         let Some(subscriber) = self.subscribers.remove(&id) else { return };
+        if self.subscribers.is_empty() {
+            self.drop_pending();
+        }
         self.acknowledged.tell_of(subscriber.user, out);
         if !subscriber.reads {
             return;
@@ -360,10 +362,18 @@ impl Room {
         }
     }
 
+    /// Counts as who is here shows them: what is pending is still to be told, also to whoever is sent this.
     fn count(&self, record: &Arc<Record>) -> Counted {
         let counted = record.draft.kind == RecordKind::Message;
-        let unread = self.replica.as_ref().filter(|_| counted).map(|replica| replica.unread(record.seq));
+        let replica = self.replica.as_ref().filter(|_| counted);
+        let unread =
+            replica.map(|replica| pending::before(&self.pending, record.seq, replica.unread(record.seq)));
         (record.clone(), unread)
+    }
+
+    fn drop_pending(&mut self) {
+        self.pending.clear();
+        self.pending_since = None;
     }
 
     /// Moves a member in the replica and notes what that does to messages already framed.
@@ -393,25 +403,9 @@ impl Room {
 
     fn flush(&mut self, out: &mut Vec<Output>) {
         self.pending_since = None;
-        let changes = merge(std::mem::take(&mut self.pending));
+        let changes = pending::merge(std::mem::take(&mut self.pending));
         if !changes.is_empty() {
             out.push(Output::Read(changes));
         }
     }
-}
-
-/// Adds up ranges with the same ends; what cancels out is not told. What adds comes first: who applies one range after the
-/// other is never below zero in between.
-fn merge(mut ranges: Vec<ReadRange>) -> Vec<ReadRange> {
-    ranges.sort_unstable_by_key(|range| (range.from, range.to));
-    ranges.dedup_by(|next, kept| {
-        let same = (next.from, next.to) == (kept.from, kept.to);
-        if same {
-            kept.by += next.by;
-        }
-        same
-    });
-    ranges.retain(|range| range.by != 0);
-    ranges.sort_by_key(|range| range.by < 0);
-    ranges
 }

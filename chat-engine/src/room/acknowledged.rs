@@ -10,7 +10,7 @@ use shared::{Seq, UserId};
 use super::{MERGE_WINDOW, Output, Room, SubscriberId};
 
 /// Who has acknowledged what since the authority was told last.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Acknowledged {
     read: BTreeMap<UserId, Seq>,
     since: Option<Instant>,

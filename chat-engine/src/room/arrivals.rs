@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use super::{COUNTS_PATIENCE, Output, Room, Subscriber, SubscriberId};
+use super::{COUNTS_PATIENCE, Output, Room, Subscriber, SubscriberId, pending};
 use crate::record::Record;
 
 /// What a subscriber is sent before it is added: records in order, complete up to the head.
@@ -17,7 +17,7 @@ pub enum Past {
 }
 
 /// A subscriber that is not one of the room's yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Arrival {
     pub(super) subscriber: Subscriber,
     /// Waits for [`Room::arrive`].
@@ -52,8 +52,6 @@ impl Room {
                 self.recall(record, now);
             }
         }
-        // A pending change was made before they came: nobody may apply it to what is counted for them now.
-        self.flush(out);
         let (mut records, mut added) = (BTreeMap::new(), Vec::new());
         let mut missed_nothing = Vec::new();
         for (id, past) in pasts {
@@ -83,7 +81,8 @@ impl Room {
         if !missed_nothing.is_empty() {
             // They show messages that were counted long ago. Without a replica there is a reset when it comes.
             if let Some(replica) = &self.replica {
-                out.push(Output::ResetOf(missed_nothing.clone(), replica.steps()));
+                let steps = pending::steps_before(&self.pending, replica.steps());
+                out.push(Output::ResetOf(missed_nothing.clone(), steps));
             }
             out.extend(missed_nothing.into_iter().map(|id| Output::Recovered(id, true)));
         }
@@ -97,8 +96,6 @@ impl Room {
         if self.arrivals.iter().all(|arrival| arrival.wants_past) {
             return;
         }
-        // A pending change was made before they came: nobody may apply it to what is counted for them now.
-        self.flush(out);
         let (waiting, ready) =
             std::mem::take(&mut self.arrivals).into_iter().partition(|arrival| arrival.wants_past);
         self.arrivals = waiting;

@@ -7,7 +7,7 @@ use shared::{Seq, UserId};
 use crate::reading::{Life, Snapshot};
 
 /// The positions of the members who are not reading now.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Replica {
     /// The life of the authority's state.
     pub life: Life,

@@ -1,11 +1,13 @@
 //! The rules that make counts right, each of which can be left out, to see that the model notices. It is the world around
 //! the product's code that breaks them, as code without the rule would: the product has no such switches.
 
+use chat_engine::room::{Counted, Output};
+
 /// A rule that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Break {
-    /// A pending change is sent before anybody is added or answered from history.
-    Flush,
+    /// Whoever is sent older messages has their counts without the changes that are still to be told to everybody.
+    Pending,
     /// A change speaks only of messages framed before it.
     Bound,
     /// What is answered from history is counted in the room's one order.
@@ -30,7 +32,7 @@ pub(crate) enum Break {
 
 impl Break {
     pub(crate) const ALL: [Self; 11] = [
-        Self::Flush,
+        Self::Pending,
         Self::Bound,
         Self::Order,
         Self::Floor,
@@ -53,5 +55,26 @@ impl Break {
             .into_iter()
             .find(|rule| rule.name() == name)
             .unwrap_or_else(|| panic!("{name}: one of {known}"))
+    }
+}
+
+/// Puts into the counts of older messages what everybody is told later.
+pub(crate) fn count_with(told_later: &[Output], out: &mut [Output]) {
+    let ranges = told_later.iter().filter_map(|output| match output {
+        Output::Read(ranges) => Some(ranges),
+        _ => None,
+    });
+    let ranges: Vec<_> = ranges.flatten().collect();
+    let recount = |(record, unread): &mut Counted| {
+        let later = ranges.iter().filter(|range| range.from < record.seq && record.seq <= range.to);
+        let later: i32 = later.map(|range| range.by).sum();
+        *unread = unread.map(|unread| unread.saturating_add_signed(later));
+    };
+    for output in out {
+        match output {
+            Output::History(_, records) => records.iter_mut().for_each(recount),
+            Output::Past(records) => records.iter_mut().map(|(counted, _)| counted).for_each(recount),
+            _ => {}
+        }
     }
 }

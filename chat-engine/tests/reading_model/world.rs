@@ -19,14 +19,14 @@ use std::{
 use chat_engine::{
     reading::{Change, Incarnation, Life, Positions},
     record::Record,
-    room::{Output, Room, SubscriberId},
+    room::{MERGE_WINDOW, Output, Room, SubscriberId},
 };
 use shared::{RoomId, Seq, UserId};
 
 use self::{calls::Call, history::History, store::Store};
 use crate::{
     Dice,
-    breaks::Break,
+    breaks::{Break, count_with},
     naive::{Keeper, Naive},
     tab::{Frame, Lost, Tab, Wants},
     user,
@@ -196,9 +196,10 @@ impl World {
         for entering in out.chunk_by_mut(both_enter) {
             entering.sort_by_key(|output| if let Output::Enter(user) = output { Some(*user) } else { None });
         }
-        if self.breaking == Some(Break::Flush) {
-            // As if it were sent some time later.
-            out.sort_by_key(|output| matches!(output, Output::Read(_)));
+        if self.breaking == Some(Break::Pending) {
+            let mut told_later = Vec::new();
+            open.room.clone().flush_due(self.now + MERGE_WINDOW, &mut told_later);
+            count_with(&told_later, &mut out);
         }
         for output in out {
             self.carry_out(n, r, output);
