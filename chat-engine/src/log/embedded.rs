@@ -1,7 +1,7 @@
 //! The log of a single process: one committer, many messages in each transaction.
 //!
 //! While a transaction commits the next batch gathers, so a batch is as large as the load makes it and a lone
-//! message waits for nobody. The next offset is a row of the same transaction, compared before it is set: order
+//! message waits for nobody. Where several came together the next ones are given a moment, too. The next offset is a row of the same transaction, compared before it is set: order
 //! is commit order, and a second process on the same database cannot write between.
 //!
 //! A repeat is known before it is written: the rows are the log, and the committer has seen those of the last ten
@@ -34,6 +34,9 @@ pub const PARTITION: u16 = 0;
 const QUEUE: usize = 8192;
 /// Records of one transaction at most.
 const BATCH: usize = 512;
+/// From the beginning of a transaction of several records to that of the next, at least: under load a transaction costs more
+/// than the records in it.
+const PACE: Duration = Duration::from_millis(2);
 /// Between two attempts to reach the database.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -131,14 +134,17 @@ impl Committer {
                 return Ok(());
             }
             let (records, mut waiting) = self.number(batch.drain(..));
+            let (begun, several) = (Instant::now(), records.len() > 1);
             if !records.is_empty() {
-                let begun = Instant::now();
                 self.commit(&records, &mut waiting).await?;
                 self.shards.timing().append.note(begun.elapsed());
                 self.hand_on(records).await?;
             }
-            for Waiting { seq, done, .. } in waiting {
+            for Waiting { seq, done, .. } in waiting.drain(..) {
                 done(Ok(seq));
+            }
+            if several {
+                self.meanwhile(&mut waiting, tokio::time::sleep_until(begun + PACE)).await;
             }
         }
     }
