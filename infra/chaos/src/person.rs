@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     cluster::Cluster,
     counts::{Counts, expected},
-    view::View,
+    view::{View, What},
     wire::{Connection, Ended},
     world::{Account, World},
 };
@@ -148,6 +148,8 @@ pub struct Person {
     gone: BTreeSet<i64>,
     /// When they ceased to be a member, if they are none.
     left_at: Option<Instant>,
+    /// How often they came back to the room.
+    joins: usize,
     next_number: u64,
     /// Whether a SUBSCRIBE was ever answered, so that the next goes on from there.
     has_followed: bool,
@@ -200,6 +202,7 @@ impl Person {
             own: Vec::new(),
             gone: BTreeSet::new(),
             left_at: None,
+            joins: 0,
             next_number: 0,
             has_followed: false,
             told: Told::Nothing,
@@ -307,6 +310,7 @@ impl Person {
     async fn join(&mut self) {
         self.around.world.set_member(self.room, self.account.id, true).await;
         self.left_at = None;
+        self.joins += 1;
         self.note("joined", "");
     }
 
@@ -314,6 +318,12 @@ impl Person {
         self.around.world.set_member(self.room, self.account.id, false).await;
         self.left_at = Some(Instant::now());
         self.note("left the room", "");
+    }
+
+    /// Whether the room knows that they are back: what came before it says so does not count them.
+    fn is_back(&self) -> bool {
+        let joining = What::Membership { user: self.account.id, joined: true };
+        self.is_member() && self.view.seen.iter().filter(|seen| seen.what == joining).count() >= self.joins
     }
 
     const fn is_member(&self) -> bool {

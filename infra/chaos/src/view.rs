@@ -8,7 +8,12 @@ pub enum What {
     /// A message as it is now: its content, or none if it was deleted.
     Message(Option<String>),
     /// Somebody joined or left.
-    Membership,
+    Membership {
+        /// Who.
+        user: i64,
+        /// Whether they are a member from here on.
+        joined: bool,
+    },
     /// A message has other content now.
     Edited {
         /// Which.
@@ -49,7 +54,10 @@ impl Seen {
             Some("message") => {
                 What::Message(Some(text("content").ok_or_else(|| format!("no content in {body}"))?))
             }
-            Some("joined" | "left") => What::Membership,
+            Some(event @ ("joined" | "left")) => {
+                let user = value["user"].as_i64().ok_or_else(|| format!("nobody in {body}"))?;
+                What::Membership { user, joined: event == "joined" }
+            }
             Some("edited") => {
                 What::Edited { target: target()?, content: text("content").unwrap_or_default() }
             }
@@ -104,5 +112,20 @@ impl View {
             open.to = seen.seq - 1;
         }
         self.seen.push(seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_joined_and_left_is_known() {
+        let what = |body| Seen::parse(7, body, 0).map(|seen| seen.what);
+        let joined = r#"{"type":"joined","user":12,"at":1795300000000,"client-id":"event-81"}"#;
+        assert_eq!(what(joined), Ok(What::Membership { user: 12, joined: true }));
+        let left = r#"{"type":"left","user":12,"at":1795300000000,"reason":"left"}"#;
+        assert_eq!(what(left), Ok(What::Membership { user: 12, joined: false }));
+        assert!(what(r#"{"type":"left"}"#).is_err());
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn as_stored(view: &View, rows: &Rows<'_>, found: &mut Findings) {
     for seen in &view.seen {
         match &seen.what {
             What::Message(content) => drop(shown.insert(seen.seq, content.as_deref())),
-            What::Membership => {}
+            What::Membership { .. } => {}
             // A deletion is final.
             What::Edited { target, content } => {
                 if let Some(Some(shown)) = shown.get_mut(target) {
@@ -49,7 +49,7 @@ pub(super) fn replays_tell_what_is_so_by_now(view: &View, found: &mut Findings) 
     for seen in &view.seen {
         let Some(replay) = seen.replay else { continue };
         let (target, content) = match &seen.what {
-            What::Membership => continue,
+            What::Membership { .. } => continue,
             What::Message(content) => (seen.seq, content.as_ref()),
             What::Edited { target, content } => (*target, Some(content)),
             What::Deleted { target } => (*target, None),

@@ -47,7 +47,7 @@ impl Row {
     /// Whether what was seen may have come from this row: as it is, or as it was before a change.
     pub fn is_of(&self, seen: &Seen) -> bool {
         let same_kind = match (&seen.what, self.kind) {
-            (What::Message(_), Kind::Message) | (What::Membership, Kind::Membership) => true,
+            (What::Message(_), Kind::Message) | (What::Membership { .. }, Kind::Membership) => true,
             (What::Edited { target, .. }, Kind::Edited) | (What::Deleted { target }, Kind::Deleted) => {
                 self.target == Some(*target)
             }

@@ -167,7 +167,7 @@ impl Person {
             Phase::Apart(turn, last) => (true, has_seen(last), has_seen(last) && self.turn == *turn),
             Phase::Count(last) => (true, has_seen(last), has_seen(last) && self.counts_are_right()),
         };
-        if settling && self.is_member() && self.told < Told::Settled {
+        if settling && self.told < Told::Settled && self.is_back() {
             self.told = Told::Settled;
             self.around.settled.add_permits(1);
         }
