@@ -8,6 +8,7 @@ use std::sync::{
 use dashmap::DashMap;
 use shared::config::EngineSettings;
 use stomp::session::SessionSettings;
+use tokio::runtime::Handle;
 
 use crate::{
     access::Access,
@@ -25,6 +26,8 @@ use crate::{
 /// The parts of a running node.
 pub(crate) struct Engine {
     pub(crate) settings: EngineSettings,
+    /// Where a thread of the node's own leaves what has to wait.
+    pub(crate) runtime: Handle,
     /// Development mode.
     pub(crate) development: bool,
     pub(crate) session_settings: Arc<SessionSettings>,

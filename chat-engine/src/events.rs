@@ -1,20 +1,25 @@
 //! `meetup.events` as a node takes them: every node learns, one node writes joinings and leavings to the log.
 
+use std::{sync::Arc, time::Duration};
+
 use shared::{
     RoomId, UserId,
     event::{Delivery, Envelope, LeaveReason, MeetupEvent},
 };
 use sqlx::PgPool;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     connection::CloseReason, engine::Engine, history::memberships::is_shown, log::AppendError, record::Draft,
     shard::Input,
 };
 
+/// How long PostgreSQL has to say that somebody who has left is a member again. They hear the room meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Brings what this node has cached up to date, and takes people out of the rooms that they have lost. Applying an
 /// event again changes nothing.
-pub(crate) fn learn(engine: &Engine, event: &MeetupEvent) {
+pub(crate) fn learn(engine: &Arc<Engine>, event: &MeetupEvent) {
     match *event {
         MeetupEvent::MemberJoined { meetup, user, version } => {
             engine.memberships.apply(meetup.into(), user, true, version);
@@ -24,16 +29,13 @@ pub(crate) fn learn(engine: &Engine, event: &MeetupEvent) {
             let room = meetup.into();
             engine.memberships.apply(room, user, false, version);
             engine.inboxes.left(room, user, version, because(reason));
-            // They may have joined again since: then this event is old and nobody is expelled.
-            if !engine.memberships.is_known(room, user) {
-                expel(engine, room, Some(user), because(reason));
-            }
+            put_out(engine, room, user, because(reason));
         }
         MeetupEvent::MeetupDeleted { meetup } => {
             let room = meetup.into();
             engine.memberships.close(room);
             engine.inboxes.closed(room);
-            expel(engine, room, None, CloseReason::RoomClosed);
+            engine.shards.send(room, Input::Expel { room, user: None, reason: CloseReason::RoomClosed });
         }
         MeetupEvent::UserWithdrawn { user } => {
             engine.access.withdraw(user);
@@ -46,9 +48,25 @@ pub(crate) fn learn(engine: &Engine, event: &MeetupEvent) {
     }
 }
 
-/// Takes `user`, or everybody, out of a room. The cache comes first: who subscribes meanwhile looks at it afterwards.
-pub(crate) fn expel(engine: &Engine, room: RoomId, user: Option<UserId>, reason: CloseReason) {
-    engine.shards.send(room, Input::Expel { room, user, reason });
+/// Takes `user` out of a room unless they are a member. They may have joined again, and what tells of it be still on its
+/// way behind the event that is applied now: PostgreSQL knows. Whoever subscribes meanwhile looks at the cache afterwards.
+pub(crate) fn put_out(engine: &Arc<Engine>, room: RoomId, user: UserId, reason: CloseReason) {
+    if engine.memberships.is_known(room, user) || !engine.memberships.is_cached(room) {
+        return;
+    }
+    let (runtime, engine) = (&engine.runtime, engine.clone());
+    runtime.spawn(async move {
+        let reason = match timeout(PATIENCE, engine.memberships.check(room, user)).await {
+            Ok(Ok(_)) => reason,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, %room, %user, "PostgreSQL does not say whether they are back");
+                CloseReason::MembershipUnknown
+            }
+            Err(_) => CloseReason::MembershipUnknown,
+        };
+        let expel = || engine.shards.send(room, Input::Expel { room, user: Some(user), reason });
+        engine.memberships.unless_member(room, user, expel);
+    });
 }
 
 const fn because(reason: LeaveReason) -> CloseReason {
@@ -91,11 +109,7 @@ async fn record(engine: &Engine, pool: &PgPool, envelope: &Envelope) -> Result<(
 }
 
 /// Takes the events of the api in the same process, until it ends.
-pub(crate) async fn follow_local(
-    engine: std::sync::Arc<Engine>,
-    pool: PgPool,
-    mut events: mpsc::Receiver<Delivery>,
-) {
+pub(crate) async fn follow_local(engine: Arc<Engine>, pool: PgPool, mut events: mpsc::Receiver<Delivery>) {
     while let Some(Delivery { envelope, done }) = events.recv().await {
         learn(&engine, &envelope.event);
         match record(&engine, &pool, &envelope).await {

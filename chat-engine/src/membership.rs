@@ -66,6 +66,21 @@ impl Memberships {
         members.has(user).then(act)
     }
 
+    /// Does something to whoever is not known to be a member. An event that begins the membership is learned before or
+    /// after it, not in between, and so is PostgreSQL's answer. It must not wait, nor ask for a membership.
+    pub fn unless_member(&self, room: RoomId, user: UserId, act: impl FnOnce()) {
+        // The lock of the room's entry is held.
+        let members = self.rooms.get(&room);
+        if !members.as_ref().is_some_and(|members| members.has(user)) {
+            act();
+        }
+    }
+
+    /// Whether somebody has asked for the room: nobody follows one that nobody has asked for.
+    pub fn is_cached(&self, room: RoomId) -> bool {
+        self.rooms.contains_key(&room)
+    }
+
     /// Whether `user` is a member. Nobody is refused on what is only cached: they may have joined a moment ago.
     pub async fn check(&self, room: RoomId, user: UserId) -> sqlx::Result<bool> {
         if self.is_known(room, user) {
@@ -249,6 +264,20 @@ mod tests {
         assert_eq!(memberships.while_member(room(), user(1), learns), Some(false));
         assert_eq!(memberships.while_member(room(), user(2), || ()), None);
         assert_eq!(memberships.while_member(8.try_into().unwrap(), user(1), || ()), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_to_a_stranger_is_not_done_to_a_member() {
+        let memberships = loaded(vec![row(1, MEMBER, 1), row(2, !MEMBER, 2)]);
+        let is_done = |room, id| {
+            let mut learns = None;
+            let try_to_learn = || learns = Some(!memberships.rooms.try_get_mut(&room).is_locked());
+            memberships.unless_member(room, user(id), try_to_learn);
+            learns
+        };
+        assert_eq!(is_done(room(), 1), None);
+        assert_eq!(is_done(room(), 2), Some(false), "done while nobody can become a member");
+        assert_eq!(is_done(8.try_into().unwrap(), 1), Some(true), "a room that nobody has asked for");
     }
 
     #[tokio::test]

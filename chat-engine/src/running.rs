@@ -20,6 +20,7 @@ use sqlx::PgPool;
 use stomp::session::SessionSettings;
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     sync::{mpsc, watch},
     task::JoinHandle,
 };
@@ -177,6 +178,7 @@ pub async fn start(settings: Settings, database: PgPool, backend: Backend) -> an
     let engine = |access, log, remote_topics, caught_up| {
         Arc::new(Engine {
             settings: settings.clone(),
+            runtime: Handle::current(),
             development: common.development,
             session_settings: session,
             send_rate,

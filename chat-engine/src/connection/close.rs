@@ -37,6 +37,8 @@ pub enum CloseReason {
     UserWithdrawn,
     /// No longer a member of a room it followed.
     NotAMember,
+    /// Seems no longer to be a member of a room it followed, and PostgreSQL does not say.
+    MembershipUnknown,
     /// Banned from a room it followed.
     Banned,
     /// A room it followed is there no more.
@@ -87,6 +89,8 @@ impl CloseReason {
             Self::SessionRevoked => ("revoked", 1008, "the session was signed out, do not reconnect", false, true),
             Self::NotAMember =>
                 ("membership", 1008, "no longer a member of the room, do not subscribe again", false, true),
+            Self::MembershipUnknown =>
+                ("membership-unknown", 1013, "a membership cannot be checked at the moment, reconnect and resume", true, true),
             Self::UserWithdrawn => ("withdrawn", 1008, "the account was withdrawn, do not reconnect", false, true),
             Self::Banned => ("banned", 1008, "banned from the room, do not subscribe again", false, true),
             Self::RoomClosed => ("room-closed", 1008, "the room was closed, do not subscribe again", false, true),

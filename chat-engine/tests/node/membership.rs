@@ -230,6 +230,50 @@ async fn who_joins_again_is_in_again_and_old_events_change_nothing(world: &World
     }
 }
 
+async fn who_has_joined_again_already_stays_when_told_to_have_left(world: &World) {
+    let (anna, bo, cho) = (world.person().await, world.person().await, world.person().await);
+    let room = world.room(&[&anna, &bo, &cho]).await;
+    let mut last = on_every_node(world, &cho).await;
+    for peer in &mut last {
+        // From here on every node has the members as they are now.
+        follow(peer, room).await;
+    }
+    let left = world.change_row(room, &bo, "left").await;
+    let joined = world.change_row(room, &bo, "member").await;
+    let mut peers = on_every_node(world, &bo).await;
+    for peer in &mut peers {
+        follow(peer, room).await;
+    }
+    let (meetup_id, user) = (meetup(room), bo.id);
+    let reason = LeaveReason::Left;
+    world.tell(MeetupEvent::MemberLeft { meetup: meetup_id, user, version: left, reason }).await;
+    // The same key: once a node has taken this, it has taken that.
+    world.put_out(room, &cho, "banned", LeaveReason::Banned).await;
+    for peer in &mut last {
+        assert_eq!(told_of_end(peer, room).await, "banned");
+    }
+    let heard = async |peers: &mut [Peer], content: &str| {
+        for peer in peers {
+            loop {
+                let message = peer.expect(Command::Message).await;
+                assert_eq!(message.header("destination"), Some(&*format!("/chat/{room}")), "{message:?}");
+                if message.body().contains(content) {
+                    break;
+                }
+            }
+        }
+    };
+    world.connect(&anna).await.post(room, "he is here").await;
+    heard(&mut peers, "he is here").await;
+    world.tell(MeetupEvent::MemberJoined { meetup: meetup_id, user, version: joined }).await;
+    world.connect(&bo).await.post(room, "so I am").await;
+    heard(&mut peers, "so I am").await;
+    world.leave(room, &bo).await;
+    for peer in &mut peers {
+        assert_eq!(told_of_end(peer, room).await, "not a member");
+    }
+}
+
 async fn nothing_is_said_in_a_room_by_who_was_told_to_be_out(world: &World) {
     let (anna, bo) = (world.person().await, world.person().await);
     let room = world.room(&[&anna, &bo]).await;
@@ -342,6 +386,7 @@ crate::world::on_both_backends!(
     who_is_out_is_told_and_lives_on_without_the_room,
     who_does_not_listen_is_closed,
     who_joins_again_is_in_again_and_old_events_change_nothing,
+    who_has_joined_again_already_stays_when_told_to_have_left,
     nothing_is_said_in_a_room_by_who_was_told_to_be_out,
     a_deleted_meetups_room_stays_closed,
     who_withdraws_is_cut_off_everywhere_and_stays_out,

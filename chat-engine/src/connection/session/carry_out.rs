@@ -313,9 +313,7 @@ impl Connection {
                 self.ask(room, |taken| Input::Subscribe { room, subscriber, outlet, wanted, taken });
                 // They may have left between the check and the line above. Events change the cache before they
                 // expel: either this sees it, or the expulsion comes behind the subscription.
-                if !self.engine.memberships.is_known(room, user) {
-                    events::expel(&self.engine, room, Some(user), CloseReason::NotAMember);
-                }
+                events::put_out(&self.engine, room, user, CloseReason::NotAMember);
             }
             Following::Topic(destination) => {
                 let subscription = Subscription::Topic { destination: destination.clone(), id };

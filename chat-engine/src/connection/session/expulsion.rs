@@ -32,6 +32,9 @@ impl Connection {
                 CloseReason::HistoryUnavailable => {
                     "what came before cannot be read at the moment: subscribe again"
                 }
+                CloseReason::MembershipUnknown => {
+                    "whether you are a member cannot be checked at the moment: subscribe again"
+                }
                 CloseReason::Behind => "this node has not seen that place yet: subscribe again in a moment",
                 other => other.text(),
             };
@@ -50,7 +53,9 @@ const fn title(reason: CloseReason) -> Option<&'static str> {
         CloseReason::NotAMember => Some("not a member"),
         CloseReason::Banned => Some("banned"),
         CloseReason::RoomClosed => Some("room closed"),
-        CloseReason::HistoryUnavailable | CloseReason::Behind => Some("try again"),
+        CloseReason::HistoryUnavailable | CloseReason::MembershipUnknown | CloseReason::Behind => {
+            Some("try again")
+        }
         _ => None,
     }
 }

@@ -166,7 +166,7 @@ impl Tail {
     }
 
     /// Takes one message, if there is one soon.
-    fn step(&mut self, engine: &Engine) -> Result<()> {
+    fn step(&mut self, engine: &Arc<Engine>) -> Result<()> {
         let message = match self.consumer.poll(POLL) {
             None => return self.look_for_topic(),
             Some(Ok(message)) => message,
@@ -283,7 +283,7 @@ fn place_events(
     Ok(())
 }
 
-fn take_event(engine: &Engine, message: &BorrowedMessage<'_>) {
+fn take_event(engine: &Arc<Engine>, message: &BorrowedMessage<'_>) {
     match message.payload().map(serde_json::from_slice::<Envelope>) {
         Some(Ok(envelope)) => events::learn(engine, &envelope.event),
         Some(Err(error)) => tracing::error!(%error, "a message is no event, and is left out"),

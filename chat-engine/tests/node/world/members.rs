@@ -47,8 +47,8 @@ impl World {
         self.tell(MeetupEvent::MemberJoined { meetup: meetup(room), user: person.id, version }).await;
     }
 
-    /// The row's next version.
-    async fn change_row(&self, room: i64, person: &Person, state: &str) -> i64 {
+    /// Changes the row only, and returns its version: the event is the caller's to tell.
+    pub(crate) async fn change_row(&self, room: i64, person: &Person, state: &str) -> i64 {
         sqlx::query_scalar(
             "update memberships set state = $3, version = version + 1 where meetup_id = $1 and user_id = $2 \
              returning version",

@@ -191,7 +191,15 @@ impl Person {
                 // What is said there of the token's end has neither.
                 if let Some(message) = message {
                     self.refused(message, receipt, state);
-                    if receipt == Some("subscribed") || receipt.is_some_and(|id| id.starts_with("page-")) {
+                    let has_ended = frame.header("ended-subscription") == Some("chat");
+                    if has_ended && message == "not a member" {
+                        // Whoever leaves says goodbye first.
+                        self.wrong("is put out of a room that is theirs".to_owned());
+                    }
+                    if has_ended
+                        || receipt == Some("subscribed")
+                        || receipt.is_some_and(|id| id.starts_with("page-"))
+                    {
                         let (message, receipt) = (message.to_owned(), receipt.map(str::to_owned));
                         return Err(Over::Ended(Ended::Refused { message, receipt }));
                     }

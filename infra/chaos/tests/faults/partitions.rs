@@ -1,6 +1,6 @@
 //! One engine and one server no longer reach each other.
 
-use chaos::{proxy::Mode, schedule::Server};
+use chaos::{proxy::Mode, schedule::Server, wire::Ended};
 
 use crate::ground::Ground;
 
@@ -81,10 +81,11 @@ pub(crate) async fn an_engine_that_postgres_no_longer_hears_goes_on_and_rows_cat
 }
 
 async fn apart_from_postgres(ground: &Ground, mode: Mode) {
-    let talk = ground.talk(2).await;
+    let talk = ground.talk(3).await;
     let apart = ground.cluster.engine(1);
     let mut anna = ground.chatter(&talk, 0, 0).await;
     let mut bo = ground.chatter(&talk, 1, 1).await;
+    let mut banned = ground.chatter(&talk, 2, 1).await;
     bo.say("before").await.unwrap();
     apart.set(Server::Postgres, mode);
     let mut last = 0;
@@ -92,6 +93,10 @@ async fn apart_from_postgres(ground: &Ground, mode: Mode) {
         last = bo.say(&format!("on {number}")).await.unwrap();
     }
     anna.sees(last).await;
+    // The engine cannot ask whether they are back, and lets nobody listen meanwhile.
+    ground.ban(&talk, 2).await;
+    let ended = banned.is_closed().await;
+    assert!(matches!(ended, Ended::Closed(1013, _)), "{ended}");
     // What he missed is in the engine's memory.
     bo.vanish();
     let missed = anna.say("you were away").await.unwrap();
