@@ -25,16 +25,17 @@ impl List {
     /// Subscribes, and waits until everything is known.
     pub(super) async fn open(addr: SocketAddr, person: &Person) -> Self {
         let mut list = Self::open_now(addr, person).await;
-        while list.rooms.values().any(|line| line["unread"].is_null()) {
-            let line = list.line().await;
-            list.take(body(&line));
-        }
+        list.is_known().await;
         list
     }
 
     /// Subscribes, and has all rooms when the RECEIPT comes.
     pub(super) async fn open_now(addr: SocketAddr, person: &Person) -> Self {
-        let client = Client::connect(addr, &person.token).await;
+        Self::begin(Client::connect(addr, &person.token).await).await
+    }
+
+    /// The same by a client that is there already.
+    pub(super) async fn begin(client: Client) -> Self {
         let mut list = Self { client, rooms: BTreeMap::new() };
         list.client.send(Command::Subscribe, &subscribe("rooms"), "").await;
         let mut all = None;
@@ -53,6 +54,14 @@ impl List {
         }
         assert!(all.is_some(), "the client is told that it has them all");
         list
+    }
+
+    /// Waits until it is known of each room what is unread.
+    pub(super) async fn is_known(&mut self) {
+        while self.rooms.values().any(|line| line["unread"].is_null()) {
+            let line = self.line().await;
+            self.take(body(&line));
+        }
     }
 
     fn take(&mut self, body: Value) {
