@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use sqlx::PgPool;
+use tokio::time::MissedTickBehavior;
 
 use crate::{log::epoch::Epoch, shard::Shards};
 
@@ -10,6 +11,7 @@ use crate::{log::epoch::Epoch, shard::Shards};
 pub(crate) async fn watch_progress(pool: PgPool, epoch: Epoch, shards: Shards) {
     let mut known: HashMap<i32, i64> = HashMap::new();
     let mut every = tokio::time::interval(Duration::from_secs(1));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
         let rows: sqlx::Result<Vec<(i32, i64)>> =

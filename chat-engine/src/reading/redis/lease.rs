@@ -10,6 +10,7 @@ use shared::RoomId;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::MissedTickBehavior,
 };
 
 use super::{RedisError, Rooms, calls::Call, generation::newer};
@@ -29,6 +30,8 @@ pub(super) async fn keep(
     mut current: watch::Receiver<Incarnation>,
 ) {
     let mut every = tokio::time::interval(RENEWAL);
+    // A Redis that was away is not told of every second of it.
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut burying: Option<JoinHandle<()>> = None;
     loop {
         tokio::select! {

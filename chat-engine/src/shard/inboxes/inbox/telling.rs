@@ -6,14 +6,15 @@ use shared::UserId;
 
 use super::{Inbox, Line, Member, Standing, State, Unread};
 
-/// A person gets a line about a room this often at most: what happens in between is in the next one.
+/// A person gets a line about a room this often at most: what happens in between is in the next one. That they read now
+/// is told at once where something was unread, so that nobody sees a room that is open before them as unread.
 pub(super) const PACE: Duration = Duration::from_secs(1);
 
 impl Inbox {
     /// Somebody is to be told if something is different for them.
     pub(super) fn look_at(&mut self, user: UserId, now: Instant) {
         if let Some(member) = self.members.get(&user) {
-            self.due.insert((may_hear_at(member, now), user));
+            self.due.insert((self.may_hear_at(user, member, now), user));
         }
     }
 
@@ -41,7 +42,7 @@ impl Inbox {
         if is_round {
             (self.round_at, self.last_round) = (None, Some(now));
             let everybody = self.members.iter();
-            self.due.extend(everybody.map(|(user, member)| (may_hear_at(member, now), *user)));
+            self.due.extend(everybody.map(|(user, member)| (paced(member, now), *user)));
         }
         while let Some((at, user)) = self.due.first().copied()
             && at <= now
@@ -78,6 +79,7 @@ impl Inbox {
 
     fn tell(&mut self, user: UserId, now: Instant) -> Option<Line> {
         let state = self.state(user);
+        let may_hear_at = self.may_hear_at(user, self.members.get(&user)?, now);
         let member = self.members.get_mut(&user)?;
         // Who waits for a first line gets one with all of this.
         let to: Vec<_> =
@@ -85,13 +87,18 @@ impl Inbox {
         if to.is_empty() || member.told == Some(state) {
             return None;
         }
-        let may_hear_at = may_hear_at(member, now);
         if may_hear_at > now {
             self.due.insert((may_hear_at, user));
             return None;
         }
         (member.told, member.told_at) = (Some(state), Some(now));
         Some(Line { to, state })
+    }
+
+    fn may_hear_at(&self, user: UserId, member: &Member, now: Instant) -> Instant {
+        let was_unread =
+            member.told.and_then(|told| told.unread).is_some_and(|unread| unread != Unread::default());
+        if was_unread && self.standings.of(user) == Standing::Nowhere { now } else { paced(member, now) }
     }
 
     fn state(&self, user: UserId) -> State {
@@ -112,6 +119,6 @@ impl Inbox {
     }
 }
 
-fn may_hear_at(member: &Member, now: Instant) -> Instant {
+fn paced(member: &Member, now: Instant) -> Instant {
     member.told_at.map_or(now, |at| now.max(at + PACE))
 }

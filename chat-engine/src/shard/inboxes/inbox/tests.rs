@@ -101,10 +101,31 @@ fn a_person_gets_one_line_a_second_and_the_last_state_is_in_it() {
     inbox.record(&said(101, 2), later);
     assert_eq!(told(&inbox.look(later)), [(vec![10], Some(101))]);
     // What happens to them alone waits for its time, too.
-    inbox.change(change(2, 1, None), later + SECOND / 2);
+    inbox.change(change(2, 1, Some(100)), later + SECOND / 2);
     assert!(inbox.look(later + SECOND / 2).is_empty());
     assert_eq!(inbox.deadline(), Some(later + SECOND));
-    assert_eq!(told(&inbox.look(later + SECOND)), [(vec![10], Some(0))]);
+    assert_eq!(told(&inbox.look(later + SECOND)), [(vec![10], Some(1))]);
+    assert_eq!(inbox.deadline(), None);
+}
+
+#[test]
+fn who_opens_a_room_sees_at_once_that_nothing_is_unread_there() {
+    let start = Instant::now();
+    let mut inbox = known(Some(0), start);
+    let at = start + 2 * SECOND;
+    inbox.record(&said(1, 2), at);
+    assert_eq!(told(&inbox.look(at)), [(vec![10], Some(1))]);
+    inbox.change(change(2, 1, None), at + SECOND / 10);
+    assert_eq!(told(&inbox.look(at + SECOND / 10)), [(vec![10], Some(0))]);
+    // What is said before them waits.
+    inbox.record(&said(2, 2), at + SECOND / 5);
+    assert!(inbox.look(at + SECOND / 5).is_empty());
+    // So does what is unread when they go.
+    inbox.change(change(3, 1, Some(1)), at + SECOND / 2);
+    assert!(inbox.look(at + SECOND / 2).is_empty());
+    assert_eq!(told(&inbox.look(at + SECOND)), []);
+    assert_eq!(inbox.deadline(), Some(at + SECOND / 10 + SECOND));
+    assert_eq!(told(&inbox.look(at + SECOND / 10 + SECOND)), [(vec![10], Some(1))]);
     assert_eq!(inbox.deadline(), None);
 }
 
