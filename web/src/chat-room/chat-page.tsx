@@ -39,6 +39,7 @@ export function ChatPage({ id }: { readonly id: number }) {
 }
 
 function RoomLink({ room, isOpen }: { readonly room: MeetupSummary; readonly isOpen: boolean }) {
+  const text = useText();
   const summary = useInbox().rooms.get(room.id);
   return (
     <li>
@@ -48,7 +49,11 @@ function RoomLink({ room, isOpen }: { readonly room: MeetupSummary; readonly isO
           <span className="room-title">{room.title}</span>
           <LastMessage of={summary} />
         </span>
-        <span className="room-count">{room.memberCount}</span>
+        <span className="room-count">
+          <Icon name="people" />
+          <span className="visually-hidden">{text.members}: </span>
+          {room.memberCount}
+        </span>
         <Badge count={summary?.unread} more={summary?.more ?? false} />
       </Link>
     </li>
