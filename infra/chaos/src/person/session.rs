@@ -191,12 +191,11 @@ impl Person {
                 // What is said there of the token's end has neither.
                 if let Some(message) = message {
                     self.refused(message, receipt, state);
-                    let has_ended = frame.header("ended-subscription") == Some("chat");
-                    if has_ended && message == "not a member" {
-                        // Whoever leaves says goodbye first.
+                    let is_out = frame.header("ended-subscription") == Some("chat") && self.is_member();
+                    if is_out && message == "not a member" {
                         self.wrong("is put out of a room that is theirs".to_owned());
                     }
-                    if has_ended
+                    if is_out
                         || receipt == Some("subscribed")
                         || receipt.is_some_and(|id| id.starts_with("page-"))
                     {
