@@ -29,7 +29,10 @@ pub(crate) fn learn(engine: &Arc<Engine>, event: &MeetupEvent) {
             let room = meetup.into();
             engine.memberships.apply(room, user, false, version);
             engine.inboxes.left(room, user, version, because(reason));
-            put_out(engine, room, user, because(reason));
+            // Nobody follows a room that nobody has asked for.
+            if engine.memberships.is_cached(room) {
+                put_out(engine, room, user, because(reason));
+            }
         }
         MeetupEvent::MeetupDeleted { meetup } => {
             let room = meetup.into();
@@ -51,7 +54,7 @@ pub(crate) fn learn(engine: &Arc<Engine>, event: &MeetupEvent) {
 /// Takes `user` out of a room unless they are a member. They may have joined again, and what tells of it be still on its
 /// way behind the event that is applied now: PostgreSQL knows. Whoever subscribes meanwhile looks at the cache afterwards.
 pub(crate) fn put_out(engine: &Arc<Engine>, room: RoomId, user: UserId, reason: CloseReason) {
-    if engine.memberships.is_known(room, user) || !engine.memberships.is_cached(room) {
+    if engine.memberships.is_known(room, user) {
         return;
     }
     let (runtime, engine) = (&engine.runtime, engine.clone());

@@ -76,7 +76,7 @@ impl Memberships {
         }
     }
 
-    /// Whether somebody has asked for the room: nobody follows one that nobody has asked for.
+    /// Whether somebody has asked for the room.
     pub fn is_cached(&self, room: RoomId) -> bool {
         self.rooms.contains_key(&room)
     }

@@ -131,8 +131,8 @@ impl RedisReading {
         let (node, current) = watch::channel(node);
         let reads = Reads::default();
         let (calls, calling) = calls::start(rooms.clone(), node, shards.clone(), reads.clone());
-        tokio::spawn(lease::keep(rooms.clone(), calls.downgrade(), current));
-        tokio::spawn(generation::follow(rooms.clone(), reconnects, calls.downgrade()));
+        tokio::spawn(lease::keep(rooms.clone(), calls.downgrade(), current.clone()));
+        tokio::spawn(generation::follow(rooms.clone(), reconnects, calls.downgrade(), current));
         let followed = silent::Followed::default();
         tokio::spawn(silent::ask(rooms.clone(), followed.clone(), check, calls.downgrade()));
         let feeds = feeds::start(subscriber, rooms.clone(), followed, shards);

@@ -33,8 +33,9 @@ use crate::{
 
 /// Calls of one pipeline.
 const BATCH: usize = 512;
-/// How long it is remembered how far somebody has read: longer than it takes to PostgreSQL.
-const REMEMBERED: Duration = Duration::from_secs(10);
+/// How long it is remembered how far somebody has read: longer than it takes to PostgreSQL, and than another Redis takes to
+/// be there.
+const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// What is said about readers.
 #[derive(Debug)]
@@ -150,6 +151,7 @@ impl Caller {
                     self.insist(again).await;
                 }
             }
+            self.forget_old();
         }
         // Everybody has left: there is nothing to take over. If this fails, somebody finds that out.
         let node = self.node.borrow().0.to_string();
@@ -179,13 +181,16 @@ impl Caller {
 
     fn remember(&mut self, batch: &[Call]) {
         let now = Instant::now();
-        while self.said.front().is_some_and(|(when, ..)| now - *when > REMEMBERED) {
-            self.said.pop_front();
-        }
         for call in batch {
             if let Call::Leave { room, user, taken: seq } | Call::Read { room, user, seq } = call {
                 self.said.push_back((now, *room, *user, *seq));
             }
+        }
+    }
+
+    fn forget_old(&mut self) {
+        while self.said.front().is_some_and(|(when, ..)| when.elapsed() > REMEMBERED) {
+            self.said.pop_front();
         }
     }
 

@@ -18,10 +18,11 @@ use shared::names::locks;
 use sqlx::PgPool;
 use tokio::sync::{
     broadcast::{Receiver, error::RecvError},
-    mpsc,
+    mpsc, watch,
 };
 
 use super::{FUNCTIONS, RETRY_MS, RedisError, Rooms, calls::Call};
+use crate::reading::Incarnation;
 
 const SERVER: Option<InfoKind> = Some(InfoKind::Server);
 const REPLICATION: Option<InfoKind> = Some(InfoKind::Replication);
@@ -64,26 +65,28 @@ impl Rooms {
     }
 }
 
-/// Looks again whenever there is a new connection, for as long as there is somebody to make calls.
+/// Looks again whenever there is a new connection, until nobody makes calls any more: that ends `current`.
 pub(super) async fn follow(
     rooms: Rooms,
     mut reconnects: Receiver<Server>,
     calls: mpsc::WeakUnboundedSender<Call>,
+    mut current: watch::Receiver<Incarnation>,
 ) {
-    loop {
+    let look = async {
         // Missed ones are the same to us.
-        if let Err(RecvError::Closed) = reconnects.recv().await {
-            return;
-        }
-        while let Err(error) = greet(&rooms).await {
-            tracing::warn!(%error, "whether Redis is the same is not known yet");
-            tokio::time::sleep(Duration::from_millis(RETRY_MS.into())).await;
-            if calls.upgrade().is_none() {
-                return;
+        while !matches!(reconnects.recv().await, Err(RecvError::Closed)) {
+            while let Err(error) = greet(&rooms).await {
+                tracing::warn!(%error, "whether Redis is the same is not known yet");
+                tokio::time::sleep(Duration::from_millis(RETRY_MS.into())).await;
+            }
+            if let Some(calls) = calls.upgrade() {
+                let _ = calls.send(Call::Connected);
             }
         }
-        let Some(calls) = calls.upgrade() else { return };
-        let _ = calls.send(Call::Connected);
+    };
+    tokio::select! {
+        () = look => {}
+        () = async { while current.changed().await.is_ok() {} } => {}
     }
 }
 

@@ -35,6 +35,8 @@ struct Person {
     version: u64,
     /// They are reading on this node: known here before the authority is told, or can be.
     reads_here: bool,
+    /// They were, and what the authority says of that has not come. It knows whether they read on another node.
+    has_left: bool,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ pub(super) struct Standings {
 
 impl Standings {
     pub(super) fn add(&mut self, user: UserId, reads_here: bool) {
-        let person = Person { standing: Standing::Unknown, version: 0, reads_here };
+        let person = Person { standing: Standing::Unknown, version: 0, reads_here, has_left: false };
         self.people.insert(user, person);
         self.wanted.insert(user);
     }
@@ -114,10 +116,17 @@ impl Standings {
     pub(super) fn fail(&mut self) -> Vec<UserId> {
         self.is_followed = false;
         let asked = self.asked.take().unwrap_or_default();
-        self.wanted.extend(asked.into_iter().filter(|user| self.people.contains_key(user)));
+        self.wanted.extend(asked.iter().filter(|user| self.people.contains_key(user)));
         // Whoever is asked about again is asked about behind these.
         let waiting = std::mem::take(&mut self.waiting);
-        let moved = waiting.into_iter().filter_map(|change| self.change(change)).collect();
+        let mut moved: Vec<_> = waiting.into_iter().filter_map(|change| self.change(change)).collect();
+        for user in asked {
+            if let Some(person) = self.people.get_mut(&user).filter(|person| person.has_left) {
+                (person.standing, person.has_left) = (Standing::Unknown, false);
+                self.known -= 1;
+                moved.push(user);
+            }
+        }
         self.ask_again();
         moved
     }
@@ -144,7 +153,7 @@ impl Standings {
         for (user, position) in positions {
             if let Some(person) = self.people.get_mut(&user) {
                 self.known += usize::from(!is_known(person));
-                (person.standing, person.version) = (position.into(), version);
+                (person.standing, person.version, person.has_left) = (position.into(), version, false);
                 moved.push(user);
             }
         }
@@ -188,6 +197,7 @@ impl Standings {
             (Standing::At(from), Some(to)) => Standing::At(from.max(to)),
             (_, to) => to.into(),
         };
+        person.has_left = false;
         Some(change.user)
     }
 
@@ -215,16 +225,23 @@ impl Standings {
 
     /// They have begun to read on this node. Returns whether they are here.
     pub(super) fn enter(&mut self, user: UserId) -> bool {
-        let person = self.people.get_mut(&user);
-        person.is_some_and(|person| !std::mem::replace(&mut person.reads_here, true))
+        let Some(person) = self.people.get_mut(&user) else { return false };
+        person.has_left = false;
+        !std::mem::replace(&mut person.reads_here, true)
     }
 
     /// They read on this node no longer, and have read up to `taken`, whether the authority can be told of it or not.
     pub(super) fn leave(&mut self, user: UserId, taken: Seq) -> bool {
         let Some(person) = self.people.get_mut(&user) else { return false };
         person.reads_here = false;
-        if let Standing::At(position) = &mut person.standing {
-            *position = taken.max(*position);
+        match &mut person.standing {
+            Standing::At(position) => *position = taken.max(*position),
+            Standing::Nowhere => {
+                // An authority that is away is not to leave them reading for as long as it is.
+                person.has_left = true;
+                self.wanted.insert(user);
+            }
+            Standing::Unknown => {}
         }
         true
     }
@@ -386,5 +403,35 @@ mod tests {
         assert!(!standings.enter(user(9)) && !standings.leave(user(9), seq(1)));
         standings.add(user(3), true);
         assert_eq!(standings.of(user(3)), Standing::Nowhere);
+    }
+
+    #[test]
+    fn who_leaves_and_of_whom_nothing_can_be_heard_stands_nobody_knows_where() {
+        let mut standings = known();
+        // What the authority says of it comes by itself, or as the answer.
+        for by_itself in [true, false] {
+            let (_, version) = standings.version().unwrap();
+            standings.enter(user(2));
+            assert!(standings.leave(user(2), seq(9)));
+            assert_eq!(standings.of(user(2)), Standing::Nowhere);
+            assert_eq!(standings.ask(), [user(2)]);
+            if by_itself {
+                standings.change(change(1, version + 1, 2, Some(9)));
+                assert_eq!(standings.fail(), [user(2)]);
+                assert_eq!(standings.ask(), [user(2)]);
+            }
+            standings.answer(answer(1, version + 1, &[(2, Some(9))]));
+            assert_eq!(standings.of(user(2)), at(9));
+            standings.change(change(1, version + 1, 2, Some(9)));
+            standings.change(change(1, version + 2, 2, None));
+        }
+        standings.leave(user(2), seq(9));
+        standings.ask();
+        assert_eq!(standings.fail(), [user(2)]);
+        assert_eq!(standings.of(user(2)), Standing::Unknown);
+        assert_eq!(standings.ask(), [user(2)]);
+        let (life, version) = standings.version().unwrap();
+        standings.answer(answer(life.0, version, &[(2, None)]));
+        assert_eq!(standings.of(user(2)), Standing::Nowhere, "they read on another node");
     }
 }

@@ -107,6 +107,30 @@ async fn a_list_of_a_cluster_is_followed_again_after_its_connection_to_redis_bro
 }
 
 #[tokio::test]
+async fn who_leaves_a_room_while_redis_is_away_is_not_said_to_have_read_what_comes() {
+    with_world_as(Backing::ProcessesOnly, &[], async |world: &World| {
+        let [anna, bo] = [world.person().await, world.person().await];
+        let room = world.room(&[&anna, &bo]).await;
+        let (proxy, url) = Proxy::start(&testing::server("MOYIZA_TEST_REDIS_URL")).await;
+        let node = node(world, &[], world.database_url(), &url).await;
+        let mut list = List::open(node.addr(), &bo).await;
+        let mut tab = Client::connect(node.addr(), &bo.token).await;
+        tab.follow(room).await;
+        // Redis has said that he reads.
+        list.expect(room, |line| line["unread"] == 0 && line["read"].is_null()).await;
+        proxy.cut();
+        tab.disconnect().await;
+        post(&node, room, &anna, 2).await;
+        list.expect(room, |line| line["unread"].is_null() && !line["last"].is_null()).await;
+        proxy.heal();
+        list.expect(room, |line| line["unread"] == 2).await;
+        drop(list);
+        stop(node).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_postgres_a_list_is_refused_and_the_connection_lives_on() {
     with_world_as(Backing::ProcessesOnly, &[], async |world: &World| {
         let bo = world.person().await;

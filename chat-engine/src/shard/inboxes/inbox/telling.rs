@@ -68,6 +68,10 @@ impl Inbox {
             let to = std::mem::take(&mut member.fresh);
             if to.len() == member.subscriptions.len() {
                 member.told = Some(state);
+            } else if member.told != Some(state) {
+                // Of the others nobody has been told this, and of this one not what they were: the next line is for all.
+                member.told = None;
+                self.due.insert((now + PACE, user));
             }
             member.told_at = Some(now);
             lines.push(Line { to, state });

@@ -130,6 +130,28 @@ fn who_opens_a_room_sees_at_once_that_nothing_is_unread_there() {
 }
 
 #[test]
+fn a_second_device_that_began_in_between_is_told_how_it_is_again() {
+    let start = Instant::now();
+    let mut inbox = known(Some(0), start);
+    let after = |tenths: u32| start + 2 * SECOND + tenths * SECOND / 10;
+    inbox.record(&said(1, 2), after(0));
+    assert_eq!(told(&inbox.look(after(0))), [(vec![10], Some(1))]);
+    inbox.change(change(2, 1, None), after(1));
+    assert_eq!(told(&inbox.look(after(1))), [(vec![10], Some(0))]);
+    // Their page is loaded anew before it had taken the message, and the list of it comes before the room.
+    inbox.change(change(3, 1, Some(0)), after(5));
+    assert_eq!(told(&inbox.look(after(5))), []);
+    inbox.attach(user(1), id(11), false, after(6));
+    assert_eq!(told(&inbox.look(after(6))), [(vec![11], Some(1))]);
+    inbox.change(change(4, 1, None), after(8));
+    let mut lines = inbox.look(after(8));
+    while let Some(deadline) = inbox.deadline() {
+        lines.extend(inbox.look(deadline));
+    }
+    assert_eq!(told(&lines), [(vec![10, 11], Some(0))]);
+}
+
+#[test]
 fn nothing_is_told_of_what_is_the_same_for_somebody() {
     let now = Instant::now();
     let mut inbox = known(Some(0), now);
