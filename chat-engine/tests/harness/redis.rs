@@ -1,22 +1,22 @@
-//! A look at Redis from outside, with a connection for each question.
-
-use std::time::Duration;
+//! A look from outside at the Redis that tests share.
 
 use shared::testing;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+
+use crate::questions;
+
+fn authority() -> String {
+    let url = testing::server("MOYIZA_TEST_REDIS_URL");
+    url.trim_start_matches("redis://").split('/').next().unwrap().to_owned()
+}
 
 /// What Redis says to a command.
-async fn ask(command: &str) -> String {
-    let url = testing::server("MOYIZA_TEST_REDIS_URL");
-    let authority = url.trim_start_matches("redis://").split('/').next().unwrap();
-    let mut redis = TcpStream::connect(authority).await.unwrap();
-    redis.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    redis.read_to_string(&mut answer).await.unwrap();
-    answer
+pub(crate) async fn ask(command: &str) -> String {
+    questions::ask(&authority(), command).await
+}
+
+/// Waits until the answer to a question about keys is as wanted.
+pub(crate) async fn answer_becomes(question: &str, wanted: impl Fn(&str) -> bool) {
+    questions::answer_becomes(&authority(), question, wanted).await;
 }
 
 /// Whether there is such a key.
@@ -24,21 +24,14 @@ pub(crate) async fn exists(key: &str) -> bool {
     ask(&format!("EXISTS {key}")).await.starts_with(":1")
 }
 
-/// Waits until a hash has such a value: nobody announces it.
+/// Waits until a hash has such a value.
 pub(crate) async fn value_becomes(key: &str, wanted: impl Fn(&str) -> bool) {
     hash_becomes(key, |text| text.lines().any(&wanted)).await;
 }
 
 /// Waits until what a hash has, field by field, is as wanted.
 pub(crate) async fn hash_becomes(key: &str, wanted: impl Fn(&str) -> bool) {
-    let question = format!("HGETALL {key}");
-    let reached = async {
-        while !wanted(&ask(&question).await) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(20), reached).await.is_ok();
-    assert!(in_time, "what {key} has: {}", ask(&question).await);
+    answer_becomes(&format!("HGETALL {key}"), wanted).await;
 }
 
 /// Redis loses what it knows of a room, whose keys begin with this.
@@ -59,15 +52,10 @@ pub(crate) async fn cut(name: &str, count: usize) {
     }
 }
 
-/// Waits until a sharded channel has so many subscribers: nobody announces it.
+/// Waits until a sharded channel has so many subscribers.
 pub(crate) async fn followers_become(channel: &str, count: usize) {
     let question = format!("PUBSUB SHARDNUMSUB {channel}");
-    let answer = format!(":{count}\r\n");
-    let reached = async {
-        while !ask(&question).await.contains(&answer) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(20), reached).await.is_ok();
-    assert!(in_time, "{channel} has not {count} subscribers: {}", ask(&question).await);
+    let so_many = format!(":{count}\r\n");
+    let what = format!("{count} subscribers of {channel}");
+    testing::becomes(&what, async || ask(&question).await, |answer| answer.contains(&so_many)).await;
 }

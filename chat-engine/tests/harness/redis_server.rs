@@ -4,18 +4,16 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     process::Stdio,
-    time::Duration,
 };
 
-use shared::testing;
+use shared::testing::{self, PATIENCE};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
+    time::timeout,
 };
 
-/// How long a server may take to do what it was told.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::questions;
 
 /// A server on 127.0.0.1. It ends with this, and its data are removed.
 pub(crate) struct RedisServer {
@@ -41,7 +39,7 @@ impl RedisServer {
             let port = free_port();
             let process = launch(&directory, port, &options);
             let mut server = Self { process, port, directory: directory.clone(), options: options.clone() };
-            if server.answers().await {
+            if server.is_ready().await {
                 return server;
             }
             // Somebody else took the port: the directory stays for the next try.
@@ -50,36 +48,33 @@ impl RedisServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.authority())
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
+    fn authority(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// What it says to a command, which is a line of words.
     pub(crate) async fn ask(&self, command: &str) -> String {
-        let answer = async {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
-            stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            std::io::Result::Ok(answer)
-        };
-        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("Redis answers").unwrap();
+        let answer = questions::ask(&self.authority(), command).await;
         assert!(!answer.starts_with('-'), "{command}: {answer}");
         answer
     }
 
-    /// Asks until the answer has this in it: nobody announces it.
-    pub(crate) async fn ask_until(&self, command: &str, there: &str) {
-        let asking = async {
-            while !self.ask(command).await.contains(there) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let in_time = tokio::time::timeout(PATIENCE, asking).await.is_ok();
-        assert!(in_time, "{command} never says {there}: {}", self.ask(command).await);
+    /// Waits until the answer to a question about keys has this in it.
+    pub(crate) async fn ask_until(&self, question: &str, there: &str) {
+        questions::answer_becomes(&self.authority(), question, |answer| answer.contains(there)).await;
+    }
+
+    /// Waits until what it says of itself has this in it.
+    pub(crate) async fn report_until(&self, question: &str, there: &str) {
+        let what = format!("{there} in {question}");
+        testing::becomes(&what, async || self.ask(question).await, |answer| answer.contains(there)).await;
     }
 
     /// Writes what it has to its file, as of now.
@@ -91,7 +86,7 @@ impl RedisServer {
     pub(crate) async fn restart(&mut self) {
         self.process.kill().await.unwrap();
         self.process = launch(&self.directory, self.port, &self.options);
-        assert!(self.answers().await, "it starts again");
+        assert!(self.is_ready().await, "it starts again");
     }
 
     /// The same without anything.
@@ -111,28 +106,18 @@ impl RedisServer {
         signal(&self.process, "CONT").await;
     }
 
-    /// Waits until it answers; false if it ended instead.
-    async fn answers(&mut self) -> bool {
-        let ping = async {
-            loop {
-                let ping = async {
-                    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
-                    stream.write_all(b"PING\r\n").await?;
-                    let mut answer = [0; 7];
-                    stream.read_exact(&mut answer).await?;
-                    std::io::Result::Ok(answer == *b"+PONG\r\n")
-                };
-                if ping.await.unwrap_or(false) {
-                    return;
+    /// Waits until it says that it is ready; false if it ended instead. What it says after that goes nowhere.
+    async fn is_ready(&mut self) -> bool {
+        let mut lines = BufReader::new(self.process.stdout.take().expect("nobody has read it yet")).lines();
+        let ready = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.contains("Ready to accept connections") {
+                    return true;
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
             }
+            false
         };
-        tokio::select! {
-            () = ping => self.process.try_wait().unwrap().is_none(),
-            _ = self.process.wait() => false,
-            () = tokio::time::sleep(PATIENCE) => panic!("Redis does not start"),
-        }
+        timeout(PATIENCE, ready).await.expect("Redis starts")
     }
 }
 
@@ -167,8 +152,8 @@ impl RedisCluster {
             server.ask(&format!("CLUSTER MEET 127.0.0.1 {} {}", first.0.port, first.1)).await;
         }
         for (server, _) in &servers {
-            server.ask_until("CLUSTER INFO", "cluster_known_nodes:3").await;
-            server.ask_until("CLUSTER INFO", "cluster_state:ok").await;
+            server.report_until("CLUSTER INFO", "cluster_known_nodes:3").await;
+            server.report_until("CLUSTER INFO", "cluster_state:ok").await;
         }
         Self { servers: servers.into_iter().map(|(server, _)| server).collect() }
     }
@@ -194,7 +179,7 @@ fn launch(directory: &PathBuf, port: u16, options: &[String]) -> Child {
         command.env("LD_LIBRARY_PATH", libraries);
     }
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-    command.args(options).current_dir(directory).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(options).current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped());
     command.kill_on_drop(true).spawn().expect("Redis starts")
 }
 

@@ -1,11 +1,10 @@
 //! The alerts speak of what the nodes tell.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
-use crate::{
-    client::PATIENCE,
-    world::{Backing, World, metrics, with_world_as},
-};
+use shared::testing;
+
+use crate::world::{Backing, World, metrics, with_world_as};
 
 /// As tests have it.
 const PARTITIONS: usize = 2;
@@ -27,21 +26,17 @@ async fn alerts_speak_of_metrics_that_a_cluster_has() {
     let wanted = named_in_alerts();
     assert!(wanted.len() >= 4, "{wanted:?}");
     with_world_as(Backing::Cluster, &[], async |world: &World| {
-        let told = async {
-            loop {
-                let mut all = String::new();
-                for addr in world.addrs().take(world.nodes()) {
-                    all += &metrics(addr).await;
-                }
-                // By partition, as the alerts have it, and without anything having been said.
-                let lag = |partition| format!("moyiza_history_lag_records{{partition=\"{partition}\"}} 0\n");
-                if (0..PARTITIONS).all(|partition| all.contains(&lag(partition))) {
-                    return all;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
+        let look = async || {
+            let mut all = String::new();
+            for addr in world.addrs().take(world.nodes()) {
+                all += &metrics(addr).await;
             }
+            all
         };
-        let told = tokio::time::timeout(PATIENCE, told).await.expect("each partition's lag");
+        // By partition, as the alerts have it, and without anything having been said.
+        let lag = |partition| format!("moyiza_history_lag_records{{partition=\"{partition}\"}} 0\n");
+        let each = |all: &String| (0..PARTITIONS).all(|partition| all.contains(&lag(partition)));
+        let told = testing::becomes("each partition's lag", look, each).await;
         for name in &wanted {
             assert!(has(&told, name), "{name} is in an alert, and no node tells it");
         }

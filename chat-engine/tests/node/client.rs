@@ -16,8 +16,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest as _, http::HeaderValue},
 };
 
-/// Longer than anything here takes, however busy the machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use shared::testing::PATIENCE;
 
 pub(crate) struct Client {
     socket: WebSocketStream<TcpStream>,

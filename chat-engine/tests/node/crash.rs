@@ -7,13 +7,8 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
-use fred::{
-    interfaces::{ClientLike as _, KeysInterface as _},
-    types::{Builder, config::Config},
-};
 use shared::testing;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -22,8 +17,9 @@ use tokio::{
 };
 
 use crate::{
-    client::{Client, PATIENCE},
+    client::Client,
     load::content,
+    redis,
     world::{Backing, World, with_world_as},
 };
 
@@ -176,23 +172,12 @@ async fn positions_that_redis_lost_come_back_to_a_cluster() {
         b.expect_count(read, 0).await;
         world.rows_up_to(room, read).await;
 
-        let redis =
-            Builder::from_config(Config::from_url(&testing::server("MOYIZA_TEST_REDIS_URL")).unwrap());
-        let redis = redis.build().unwrap();
-        redis.init().await.unwrap();
         let prefix = world.prefix();
-        let of_room =
-            ["positions", "active", "meta", "changes"].map(|key| format!("{prefix}{{room:{room}}}:{key}"));
-        redis.del::<(), _>(of_room.to_vec()).await.unwrap();
-        redis.del::<(), _>(format!("{prefix}{{nodes}}:living")).await.unwrap();
+        let tag = format!("{prefix}{{room:{room}}}");
+        redis::forget(&tag).await;
+        assert!(redis::ask(&format!("DEL {prefix}{{nodes}}:living")).await.starts_with(':'));
         // The nodes find out when they renew their leases, and say again that both are reading.
-        let active = format!("{prefix}{{room:{room}}}:active");
-        let asserted = async {
-            while !redis.exists::<bool, _>(&active).await.unwrap() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, asserted).await.expect("the nodes say again who reads");
+        redis::answer_becomes(&format!("EXISTS {tag}:active"), |answer| answer.starts_with(":1")).await;
         let seq = a.post(room, "아직 둘이지?").await;
         a.expect_count(seq, 0).await;
         b.expect_count(seq, 0).await;

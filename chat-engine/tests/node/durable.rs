@@ -1,13 +1,10 @@
 //! Shown means durable: neither its sender's RECEIPT nor anybody's MESSAGE comes before a record is safe.
 
-use std::time::Duration;
-
 use chat_engine::log::AppendError;
-use shared::event;
+use shared::{event, testing};
 use stomp::{Command, Version};
 
 use crate::{
-    client::PATIENCE,
     peer::Peer,
     settings::settings,
     world::{Backing, World, with_world_as},
@@ -75,20 +72,8 @@ async fn who_sends_to_an_embedded_log_that_is_away_is_told_to_come_back() {
 }
 
 pub(crate) async fn wait_for_a_blocked_commit(world: &World) {
-    let blocked = async {
-        loop {
-            let waiting: i64 = sqlx::query_scalar(
-                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-            )
-            .fetch_one(&world.pool)
-            .await
-            .unwrap();
-            if waiting > 0 {
-                return;
-            }
-            // PostgreSQL does not tell when somebody begins to wait.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, blocked).await.expect("the commit waits");
+    let query = "select count(*) from pg_stat_activity \
+                 where datname = current_database() and wait_event_type = 'Lock'";
+    let look = async || -> i64 { sqlx::query_scalar(query).fetch_one(&world.pool).await.unwrap() };
+    testing::becomes("the commit to wait", look, |waiting| *waiting > 0).await;
 }

@@ -1,8 +1,6 @@
 //! The log's epochs: whatever becomes of a topic, `seq` never runs backwards in a room, and nothing is acknowledged
 //! in a log that has ended.
 
-use std::time::Duration;
-
 use chat_engine::{
     Backend, Running,
     log::{
@@ -50,16 +48,9 @@ pub(crate) fn order(world: &World, partitions: Option<u16>, lost: bool) -> Bump 
 
 /// Once the nodes that ended, or sleep, are no longer members of the group.
 pub(crate) async fn bump_when_nobody_runs(world: &World, order: &Bump) -> Result<Bumped, BumpError> {
-    let bumped = async {
-        loop {
-            match bump(&world.pool, order).await {
-                // Kafka does not tell when it has given up on a member.
-                Err(BumpError::Running(..)) => tokio::time::sleep(Duration::from_millis(200)).await,
-                outcome => return outcome,
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, bumped).await.expect("the members leave in time")
+    let bumped = async || bump(&world.pool, order).await;
+    testing::becomes("members to leave", bumped, |bumped| !matches!(bumped, Err(BumpError::Running(..))))
+        .await
 }
 
 fn admin() -> AdminClient<DefaultClientContext> {
@@ -70,21 +61,17 @@ fn admin() -> AdminClient<DefaultClientContext> {
 async fn lose_topic(world: &World, anew: bool) {
     let (topic, options, admin) = (Topics::new(world.prefix()).chat_log(1), AdminOptions::new(), admin());
     admin.delete_topics(&[&topic], &options).await.unwrap().pop().unwrap().unwrap();
-    let made = async {
-        loop {
-            let new = NewTopic::new(&topic, 2, TopicReplication::Fixed(1));
-            match admin.create_topics(&[new], &options).await.unwrap().pop().unwrap() {
-                Ok(_) => return,
-                // The old one is still going.
-                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Err((_, code)) => panic!("{code}"),
-            }
+    let make = async || {
+        let new = NewTopic::new(&topic, 2, TopicReplication::Fixed(1));
+        match admin.create_topics(&[new], &options).await.unwrap().pop().unwrap() {
+            Ok(_) => true,
+            // The old one is still going.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => false,
+            Err((_, code)) => panic!("{code}"),
         }
     };
     if anew {
-        tokio::time::timeout(PATIENCE, made).await.expect("the topic can be made");
+        testing::until("a topic that is gone to be made again", make).await;
     }
 }
 

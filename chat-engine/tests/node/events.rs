@@ -11,7 +11,6 @@ use shared::{
 use sqlx::{Postgres, Transaction};
 
 use crate::{
-    client::PATIENCE,
     history::{partition, plain_node, post, stop},
     outage::{Producer, ago},
     world::{Backing, Person, World, meetup, on_both_backends, with_world_as},
@@ -42,24 +41,12 @@ fn body(kind: &str, person: &Person, id: i64) -> String {
 
 /// The kinds of the rows that tell of a person, once there are so many or more.
 async fn shown(world: &World, room: i64, person: &Person, count: usize) -> Vec<i16> {
-    let shown = async {
-        loop {
-            let kinds: Vec<i16> = sqlx::query_scalar(
-                "select kind from chat_messages where room_id = $1 and sender_id = $2 and kind in (1, 2) order by seq",
-            )
-            .bind(room)
-            .bind(person.id)
-            .fetch_all(&world.pool)
-            .await
-            .unwrap();
-            if kinds.len() >= count {
-                return kinds;
-            }
-            // Rows come with the next batch, and nobody announces it.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let query = "select kind from chat_messages \
+                 where room_id = $1 and sender_id = $2 and kind in (1, 2) order by seq";
+    let look = async || -> Vec<i16> {
+        sqlx::query_scalar(query).bind(room).bind(person.id).fetch_all(&world.pool).await.unwrap()
     };
-    tokio::time::timeout(PATIENCE, shown).await.expect("the rows in time")
+    testing::becomes("the rows of a person", look, |kinds| kinds.len() >= count).await
 }
 
 async fn an_event_that_a_room_has_shown_long_ago_is_not_shown_again(world: &World) {

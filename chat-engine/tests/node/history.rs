@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use chat_engine::{
@@ -150,12 +149,8 @@ async fn every_record_is_one_row_while_nodes_of_a_cluster_come_and_go() {
         // A node that joins the group, writes and leaves it, twice.
         for _ in 0..2 {
             let second = plain_node(world).await;
-            let wrote = async {
-                while metric(second.addr(), "moyiza_history_rows_total").await == 0 {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            tokio::time::timeout(PATIENCE, wrote).await.expect("the second node gets a partition");
+            let rows = async || metric(second.addr(), "moyiza_history_rows_total").await;
+            testing::becomes("the second node to get a partition", rows, |rows| *rows > 0).await;
             stop(second).await;
         }
         done.store(true, Ordering::Relaxed);
@@ -333,20 +328,15 @@ async fn rows_of_a_cluster_come_when_postgres_is_back_and_memory_is_bounded() {
         for ((person, room), seqs) in people.iter().zip(&rooms).zip(&mut seqs) {
             seqs.extend(post(&node, *room, person, 1_000).await);
         }
-        let lag = async {
-            loop {
-                let partitions = [0, 1].map(|n| format!("moyiza_history_lag_records{{partition=\"{n}\"}}"));
-                let mut lag = 0;
-                for name in &partitions {
-                    lag += metric(node.addr(), name).await;
-                }
-                if lag >= 2_000 {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
+        let lag = async || {
+            let partitions = [0, 1].map(|n| format!("moyiza_history_lag_records{{partition=\"{n}\"}}"));
+            let mut lag = 0;
+            for name in &partitions {
+                lag += metric(node.addr(), name).await;
             }
+            lag
         };
-        tokio::time::timeout(PATIENCE, lag).await.expect("the lag shows");
+        testing::becomes("the lag to show", lag, |lag| *lag >= 2_000).await;
         // A batch for each partition is being written, another gathered.
         let gathered = metric(node.addr(), "moyiza_history_gathered_records").await;
         assert!(gathered <= 100, "{gathered} records are kept in memory");

@@ -28,6 +28,8 @@ mod people;
 mod protocol;
 #[path = "../harness/proxy.rs"]
 mod proxy;
+#[path = "../harness/questions.rs"]
+mod questions;
 mod reading;
 #[path = "../harness/redis.rs"]
 mod redis;

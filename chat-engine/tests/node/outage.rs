@@ -49,13 +49,8 @@ impl<'a> Producer<'a> {
         let inner = client_config(&brokers).set("linger.ms", "0").create().unwrap();
         let producer = Self { world, inner, topic };
         for partition in 0..EPOCH.partitions {
-            let taken_up = async {
-                // Brokers do not tell when they have taken up a setting.
-                while producer.probe(partition.into()).await != Some(1) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            tokio::time::timeout(PATIENCE, taken_up).await.expect("the brokers take up a setting");
+            let look = async || producer.probe(partition.into()).await;
+            testing::becomes("the brokers to take up a setting", look, |time| *time == Some(1)).await;
         }
         producer
     }

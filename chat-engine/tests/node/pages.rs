@@ -1,17 +1,16 @@
 //! Pages of history: by STOMP and by HTTP alike, without a gap however far the database lags behind.
 
-use std::time::Duration;
-
 use serde_json::Value;
+use shared::testing;
 use stomp::Command;
 
 use crate::{
-    client::PATIENCE,
     peer::Peer,
     world::{Backing, Person, World, with_world_as},
 };
 
 /// A response: its status, its headers, its body.
+#[derive(Debug)]
 struct Response {
     status: u16,
     head: String,
@@ -33,11 +32,9 @@ impl World {
     async fn messages(&self, person: &Person, room: i64, query: &str) -> (Vec<i64>, bool, bool) {
         let bearer = format!("Authorization: Bearer {}\r\n", person.token);
         let request = format!("GET /rooms/{room}/messages{query}");
-        let mut response = self.request(person, &request, &bearer).await;
-        while response.body.contains("catching up") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            response = self.request(person, &request, &bearer).await;
-        }
+        let ask = async || self.request(person, &request, &bearer).await;
+        let caught_up = |response: &Response| !response.body.contains("catching up");
+        let response = testing::becomes("a node that has caught up", ask, caught_up).await;
         assert_eq!(response.status, 200, "{}", response.body);
         let page: Value = serde_json::from_str(&response.body).unwrap();
         let seqs = page["messages"].as_array().unwrap().iter().map(|message| {
@@ -194,14 +191,10 @@ impl World {
         waiting.fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Waits until there are so many: nobody announces it.
+    /// Waits until there are so many.
     async fn readers_wait(&self, count: i64) {
-        let reached = async {
-            while self.waiting().await < count {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, reached).await.expect("they wait");
+        let look = async || self.waiting().await;
+        testing::becomes("readers to wait", look, |waiting| *waiting >= count).await;
     }
 
     /// Waits until a person's node has seen a place.

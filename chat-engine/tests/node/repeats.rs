@@ -1,7 +1,5 @@
 //! What is sent again under the same client-id is one message: shown, stored and counted once, with the first seq.
 
-use std::time::Duration;
-
 use chat_engine::log::{
     Log,
     epoch::Epoch,
@@ -129,22 +127,10 @@ on_both_backends!(
 
 /// Kinds of the joinings and leavings of a room, once there is a leaving.
 async fn system_rows(world: &World, room: i64) -> Vec<i16> {
-    let rows = async {
-        loop {
-            let kinds: Vec<i16> =
-                sqlx::query_scalar("select kind from chat_messages where room_id = $1 order by seq")
-                    .bind(room)
-                    .fetch_all(&world.pool)
-                    .await
-                    .unwrap();
-            if kinds.contains(&2) {
-                return kinds;
-            }
-            // Rows come with the next batch, and nobody announces it.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, rows).await.expect("the rows in time")
+    let query = "select kind from chat_messages where room_id = $1 order by seq";
+    let look =
+        async || -> Vec<i16> { sqlx::query_scalar(query).bind(room).fetch_all(&world.pool).await.unwrap() };
+    testing::becomes("the row of a leaving", look, |kinds| kinds.contains(&2)).await
 }
 
 #[tokio::test]

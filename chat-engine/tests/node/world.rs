@@ -3,7 +3,7 @@
 mod members;
 mod rows;
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use chat_engine::{Backend, Running, log::kafka::client_config};
 use parking_lot::Mutex;
@@ -206,7 +206,7 @@ impl World {
         self.restart_only().await;
         let addrs: Vec<_> = self.nodes.lock().iter().map(Running::addr).collect();
         for addr in addrs {
-            tokio::time::timeout(PATIENCE, ready(addr)).await.expect("the node is ready");
+            ready(addr).await;
         }
     }
 
@@ -271,22 +271,21 @@ impl World {
     }
 }
 
-/// Waits until a node is ready: nobody announces it.
+/// Waits until a node is ready.
 async fn ready(addr: SocketAddr) {
-    loop {
-        let mut peer = Peer::dial(addr).await;
-        peer.write(b"GET /readyz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await;
-        if peer.response().await.expect("a response").starts_with("HTTP/1.1 200") {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let answer = async || request(addr, "/readyz").await;
+    testing::becomes("a node that is ready", answer, |answer| answer.starts_with("HTTP/1.1 200")).await;
 }
 
 /// What a node tells of itself.
 pub(crate) async fn metrics(addr: SocketAddr) -> String {
+    request(addr, "/metrics").await
+}
+
+async fn request(addr: SocketAddr, path: &str) -> String {
     let mut peer = Peer::dial(addr).await;
-    peer.write(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    peer.write(request.as_bytes()).await;
     peer.response().await.expect("a response")
 }
 
@@ -297,13 +296,8 @@ pub(crate) async fn metric(addr: SocketAddr, name: &str) -> u64 {
     value.map_or(0, |value| value.parse().expect("a number"))
 }
 
-/// Waits until a metric is as wanted: nobody announces it.
+/// Waits until a metric is as wanted.
 pub(crate) async fn metric_becomes(addr: SocketAddr, name: &str, wanted: u64) {
-    let reached = async {
-        while metric(addr, name).await != wanted {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let in_time = tokio::time::timeout(PATIENCE, reached).await.is_ok();
-    assert!(in_time, "{name} is {} and not {wanted}", metric(addr, name).await);
+    let what = format!("{name} to be {wanted}");
+    testing::becomes(&what, async || metric(addr, name).await, |value| *value == wanted).await;
 }

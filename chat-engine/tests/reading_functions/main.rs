@@ -5,6 +5,8 @@
 
 mod kept;
 mod nodes;
+#[path = "../harness/questions.rs"]
+mod questions;
 #[path = "../harness/redis_server.rs"]
 #[allow(dead_code, reason = "what other tests do with a server")]
 mod redis_server;

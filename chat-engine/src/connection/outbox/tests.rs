@@ -1,6 +1,6 @@
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
-use shared::Seq;
+use shared::{Seq, testing};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -115,11 +115,10 @@ async fn who_is_too_slow_is_told_why_once_it_reads() {
     assert!(outbox.reached(ID).is_some());
 }
 
-/// Waits until so much was acknowledged: a kernel takes its time, and does not announce it.
+/// Waits until so much was acknowledged: a kernel takes its time.
 async fn acknowledged(outbox: &Outbox, reached: Option<Seq>) {
-    while outbox.reached(ID) != reached {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let look = async || outbox.reached(ID);
+    testing::becomes(&format!("{reached:?} to be acknowledged"), look, |now| *now == reached).await;
 }
 
 /// Somebody who reads nothing, of a hundred records of 500 bytes.
@@ -138,16 +137,15 @@ async fn deaf() -> (Arc<Outbox>, TcpStream, tokio::net::tcp::OwnedReadHalf) {
 /// Waits until everything that has come to the client's machine counts as taken, and looks that never more does.
 async fn settled(outbox: &Outbox, client: &TcpStream) -> Seq {
     let mut came = vec![0; 100_000];
-    loop {
+    let look = async || {
         let reached = outbox.reached(ID).expect("not everything came");
         let bytes = client.peek(&mut came).await.unwrap();
         let whole = Seq::from_raw(i64::try_from(bytes / 500).unwrap()).unwrap();
         assert!(reached <= whole, "{reached} of {bytes} bytes");
-        if reached == whole && reached > Seq::ZERO {
-            return reached;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+        (reached, whole)
+    };
+    let settled = |(reached, whole): &(Seq, Seq)| reached == whole && *reached > Seq::ZERO;
+    testing::becomes("what came to count as taken", look, settled).await.0
 }
 
 #[tokio::test]

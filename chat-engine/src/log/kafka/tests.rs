@@ -49,23 +49,12 @@ async fn a_producer_that_can_send_no_more_is_replaced() {
             RDKafkaErrorCode::OutOfOrderSequenceNumber
         );
         assert_eq!(append(log).await, Err(AppendError::Unavailable));
-        let replaced = async {
-            while append(log).await.is_err() {
-                // Who is refused is refused at once.
-                tokio::time::sleep(LOOK).await;
-            }
-        };
         tokio::select! {
             reason = log.broken() => panic!("it goes on: {reason}"),
-            () = replaced => {}
+            () = testing::until("another producer", async || append(log).await.is_ok()) => {}
         }
         assert!(append(log).await.unwrap() > first);
-        let gone = async {
-            while broken.strong_count() > 0 {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::time::timeout(DRAIN, gone).await.expect("nothing of the old one is left");
+        testing::until("nothing of the old one to be left", async || broken.strong_count() == 0).await;
     })
     .await;
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use shared::testing;
 use socket2::SockRef;
 use stomp::Command;
 use tokio::{io::AsyncReadExt as _, time::timeout};
@@ -35,17 +36,19 @@ impl Peer {
     }
 
     /// The whole frames that have come to this machine, none of which is read; once no more come, because there is no room
-    /// for them. A sender asks again whether there is, less and less often, but the first times within this half second.
+    /// for them. Nothing tells of the last one: a sender asks again whether there is room, less and less often, but the first
+    /// times while this looks as often as it does.
     pub(crate) async fn pending(&self) -> Vec<String> {
-        const LOOK_EVERY: Duration = Duration::from_millis(20);
+        const LOOKS: usize = 25;
         assert!(self.input.is_empty(), "a part was read");
         let (mut bytes, mut length, mut same) = (vec![0; 1 << 20], 0, 0);
-        while same < 25 {
-            let now = timeout(PATIENCE, self.socket.peek(&mut bytes)).await.expect("bytes in time").unwrap();
+        let look = async || {
+            let now = self.socket.peek(&mut bytes).await.unwrap();
             same = if now == length { same + 1 } else { 0 };
             length = now;
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+            same
+        };
+        testing::becomes("no more bytes to come", look, |same| *same == LOOKS).await;
         let (mut rest, mut frames) = (&bytes[..length], Vec::new());
         while let Some(frame) = frame_length(rest).and_then(|length| rest.split_off(..length)) {
             frames.push(String::from_utf8_lossy(frame).into_owned());

@@ -1,6 +1,6 @@
 //! Rooms that are all to be loaded at once.
 
-use std::time::Duration;
+use shared::testing;
 
 use super::ground::with_ground;
 use crate::client::{Client, PATIENCE};
@@ -36,12 +36,7 @@ async fn a_cluster_whose_redis_is_lost_leaves_the_database_to_others_while_it_lo
                            and wait_event_type = 'Lock' and query like '%read_positions as position on%'";
             sqlx::query_scalar(waiting).fetch_one(&world.pool).await.unwrap()
         };
-        let begun = async {
-            while loading().await < 4 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, begun).await.expect("rooms are loaded again");
+        testing::becomes("rooms to be loaded again", loading, |rooms| *rooms >= 4).await;
         // Whether she is a member, only the database knows.
         let mut stranger = Client::connect(ground.addr(0), &eve.token).await;
         stranger.post_only(rooms[0], "나도", "r").await;

@@ -1,7 +1,6 @@
 //! Rooms that are closed while their positions are on the way.
 
-use std::time::Duration;
-
+use shared::testing;
 use stomp::Command;
 
 use super::ground::with_ground;
@@ -23,7 +22,7 @@ async fn a_room_that_a_cluster_closes_while_it_catches_up_is_not_followed_any_mo
         listener.expect_count(seq, 1).await;
         let channel = ground.key(room, "feed");
         let followers = format!("PUBSUB SHARDNUMSUB {channel}");
-        redis.ask_until(&followers, ":1").await;
+        redis.report_until(&followers, ":1").await;
 
         // The room begins another life, which is gone when somebody asks for what changed; and nobody is answered for now.
         let follows = async || {
@@ -36,14 +35,9 @@ async fn a_room_that_a_cluster_closes_while_it_catches_up_is_not_followed_any_mo
         let keys = names.map(|name| ground.key(room, name)).join(" ");
         let meta = ground.key(room, "meta");
         redis.ask(&format!("DEL {keys}\r\nSPUBLISH {channel} \"77 1\"\r\nCLIENT PAUSE 60000 WRITE")).await;
-        let asked = async {
-            while follows().await == before {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(crate::client::PATIENCE, asked).await.expect("the node catches up");
+        testing::until("the node to catch up", async || follows().await != before).await;
         listener.disconnect().await;
-        redis.ask_until(&followers, ":0").await;
+        redis.report_until(&followers, ":0").await;
         redis.ask("CLIENT UNPAUSE").await;
         // What was on its way goes on to its end.
         redis.ask_until(&format!("EXISTS {meta}"), ":1").await;

@@ -32,7 +32,7 @@ async fn prepare(loss: &Loss, ground: &Ground<'_>) -> Option<RedisServer> {
             ground.redis.ask("CONFIG SET repl-diskless-sync-delay 0").await;
             let port = ground.redis.port().to_string();
             let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]).await;
-            replica.ask_until("INFO replication", "master_link_status:up").await;
+            replica.report_until("INFO replication", "master_link_status:up").await;
             // From here on it misses everything.
             replica.ask("REPLICAOF NO ONE").await;
             Some(replica)

@@ -1,9 +1,9 @@
 //! What who reads on has read is written down now and then: it is there however many die at once.
 
-use std::time::Duration;
+use shared::testing;
 
 use crate::{
-    client::{Client, PATIENCE},
+    client::Client,
     crash::Node,
     redis_server::RedisServer,
     world::{Backing, Person, World, with_world_as},
@@ -12,24 +12,13 @@ use crate::{
 /// Often enough for a test.
 const OFTEN: [&str; 2] = ["--reading-journal-ms", "200"];
 
-/// Waits until the database knows that somebody has read up to there: nobody announces it.
+/// Waits until the database knows that somebody has read up to there.
 async fn written(world: &World, room: i64, person: &Person, seq: i64) {
-    let reached = async {
-        loop {
-            let row: i64 =
-                sqlx::query_scalar("select seq from read_positions where room_id = $1 and user_id = $2")
-                    .bind(room)
-                    .bind(person.id)
-                    .fetch_one(&world.pool)
-                    .await
-                    .unwrap();
-            if row >= seq {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let query = "select seq from read_positions where room_id = $1 and user_id = $2";
+    let look = async || -> i64 {
+        sqlx::query_scalar(query).bind(room).bind(person.id).fetch_one(&world.pool).await.unwrap()
     };
-    tokio::time::timeout(PATIENCE, reached).await.expect("who reads on is written down");
+    testing::becomes("who reads on to be written down", look, |row| *row >= seq).await;
 }
 
 async fn who_reads_on_is_written_down(backing: Backing) {

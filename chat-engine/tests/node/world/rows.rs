@@ -1,11 +1,10 @@
 //! What the database has of a room.
 
-use std::time::Duration;
-
+use shared::testing;
 use sqlx::{Postgres, Transaction};
 
 use super::World;
-use crate::{client::PATIENCE, load::content};
+use crate::load::content;
 
 impl World {
     /// The messages of a room in the database, once there are so many.
@@ -19,43 +18,22 @@ impl World {
     }
 
     async fn rows_once(&self, room: i64, there: impl Fn(&[(i64, String)]) -> bool) -> Vec<(i64, String)> {
-        let rows = async {
-            loop {
-                let rows: Vec<(i64, String)> = sqlx::query_as(
-                    "select seq, body from chat_messages where room_id = $1 and kind = 0 order by seq",
-                )
-                .bind(room)
-                .fetch_all(&self.pool)
-                .await
-                .unwrap();
-                if there(&rows) {
-                    return rows.into_iter().map(|(seq, body)| (seq, content(body.as_bytes()))).collect();
-                }
-                // Rows come with the next batch, and nobody announces it.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        let query = "select seq, body from chat_messages where room_id = $1 and kind = 0 order by seq";
+        let look = async || -> Vec<(i64, String)> {
+            sqlx::query_as(query).bind(room).fetch_all(&self.pool).await.unwrap()
         };
-        tokio::time::timeout(PATIENCE, rows).await.expect("the rows in time")
+        let rows = testing::becomes("the rows of a room", look, |rows| there(rows)).await;
+        rows.into_iter().map(|(seq, body)| (seq, content(body.as_bytes()))).collect()
     }
 
     /// Waits for so many rows of a room that are like this.
     pub(crate) async fn rows_where(&self, room: i64, like: &str, count: i64) {
-        let there = async {
-            let query = format!("select count(*) from chat_messages where room_id = $1 and {like}");
-            loop {
-                let found: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(query.clone()))
-                    .bind(room)
-                    .fetch_one(&self.pool)
-                    .await
-                    .unwrap();
-                if found >= count {
-                    return;
-                }
-                // Rows come with the next batch, and nobody announces it.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        let query = format!("select count(*) from chat_messages where room_id = $1 and {like}");
+        let look = async || -> i64 {
+            let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query.clone()));
+            query.bind(room).fetch_one(&self.pool).await.unwrap()
         };
-        tokio::time::timeout(PATIENCE, there).await.expect("the rows in time");
+        testing::becomes(&format!("{count} rows of {like}"), look, |found| *found >= count).await;
     }
 
     /// From now on the database takes no row that says "refuse me".
