@@ -12,9 +12,11 @@
 mod acknowledged;
 mod arrivals;
 mod checkpoint;
+mod output;
 mod pending;
 mod repair;
 mod replica;
+mod subscriber;
 
 use std::{
     collections::HashMap,
@@ -25,8 +27,11 @@ use std::{
 use acknowledged::Acknowledged;
 use arrivals::Arrival;
 pub use arrivals::Past;
+pub use output::{Counted, Output, ReadRange};
 pub use replica::Replica;
 use shared::{RoomId, Seq, UserId};
+use subscriber::Reader;
+pub use subscriber::{Subscriber, SubscriberId};
 
 use crate::{
     reading::{Change, Life, Snapshot},
@@ -38,84 +43,6 @@ pub const MERGE_WINDOW: Duration = Duration::from_millis(100);
 
 /// How long subscribers wait for the room's positions before they are let in without counts.
 pub const COUNTS_PATIENCE: Duration = Duration::from_secs(1);
-
-/// One subscription of one connection, unique on its node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SubscriberId(pub u64);
-
-/// A change of the counts of messages with `from < seq ≤ to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadRange {
-    /// Exclusive.
-    pub from: Seq,
-    /// Inclusive.
-    pub to: Seq,
-    /// To be added to the counts.
-    pub by: i32,
-}
-
-/// A record and how many have not read it, if it is of a kind that is counted.
-pub type Counted = (Arc<Record>, Option<u32>);
-
-/// What is to be done, in the order given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Every subscriber gets this record.
-    Record(Counted),
-    /// Every subscriber adds these to the counts it shows.
-    Read(Vec<ReadRange>),
-    /// Every subscriber replaces the counts it shows: above each seq, so many unread.
-    Reset(Vec<(Seq, u32)>),
-    /// One subscriber gets these older records.
-    History(SubscriberId, Vec<Counted>),
-    /// What was before those who are about to be added: records in order, each with the subscribers that get it. Grouped
-    /// by record, so that it is written once for all of them.
-    Past(Vec<(Counted, Vec<SubscriberId>)>),
-    /// These subscribers replace the counts they show.
-    ResetOf(Vec<SubscriberId>, Vec<(Seq, u32)>),
-    /// This subscriber is told whether it got everything that it had missed.
-    Recovered(SubscriberId, bool),
-    /// From here on this subscriber is one of "every subscriber".
-    Added(SubscriberId),
-    /// Fetch the room's positions and answer with [`Room::snapshot`], or with what they lack since [`Room::version`] and
-    /// [`Room::repair`]; changes from now on go to [`Room::change`].
-    FetchSnapshot,
-    /// Tell the authority that somebody began to read on this node.
-    Enter(UserId),
-    /// Tell the authority that nobody reads for this member on this node any more.
-    Leave {
-        /// Who.
-        user: UserId,
-        /// The last record that they are known to have taken.
-        taken: Seq,
-    },
-    /// Tell the authority how far somebody has read without reading now.
-    ReadUpTo {
-        /// Who.
-        user: UserId,
-        /// The last record they acknowledged.
-        seq: Seq,
-    },
-}
-
-/// Somebody who wants to follow the room.
-#[derive(Clone, Copy, Debug)]
-pub struct Subscriber {
-    /// Which subscription.
-    pub id: SubscriberId,
-    /// Whose.
-    pub user: UserId,
-    /// Whether following implies reading.
-    pub reads: bool,
-}
-
-/// A member's subscriptions on this node that imply reading.
-#[derive(Clone, Debug, Default)]
-struct Reader {
-    subscriptions: u32,
-    /// The furthest that any of them got before it ended.
-    taken: Seq,
-}
 
 /// The state of a room with subscribers on this node.
 #[derive(Clone, Debug)]
