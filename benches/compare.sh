@@ -5,13 +5,9 @@
 set -euo pipefail
 source "$(dirname "$0")/instance.sh"
 
-build moyiza
-start run
-seed --users 10000 --rooms 100
-engine=(--url "ws${engines[0]#http}/ws" --server-pid "$server" --tokens "$work/seed/tokens.txt"
-    --connect-header 'Authorization:Bearer {token}')
+single --users 10000 --rooms 100
 
 echo "10,000 connections, subscribed, heart-beats on"
-"$target/loadtest" run "${engine[@]}" --connections 10000 --rooms 100 --duration 0 --hold 20s
+"$target/loadtest" run "${load[@]}" --connections 10000 --rooms 100 --duration 0 --hold 20s
 echo "fan-out, 2,000 connections in 20 rooms, texts of 120 bytes"
-"$target/loadtest" compare "${engine[@]}" --connections 2000 --rooms 20 --size 120 "$@"
+"$target/loadtest" compare "${load[@]}" --connections 2000 --rooms 20 --size 120 "$@"

@@ -43,6 +43,16 @@ start() {
         "$work/instance/instance.json")
 }
 
+# single OPTION…: a fresh one of a single process with people and rooms as `seed` has it; `loadtest` comes to it, as one of
+# them on each connection, with "${load[@]}".
+single() {
+    build moyiza
+    start run
+    seed "$@"
+    load=(--url "ws${engines[0]#http}/ws" --server-pid "$server" --tokens "$work/seed/tokens.txt"
+        --connect-header 'Authorization:Bearer {token}')
+}
+
 # seed OPTION…: people and rooms, in $work/seed.
 seed() {
     "$moyiza" seed --dir "$work/instance" --out "$work/seed" "$@" >&2

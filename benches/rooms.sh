@@ -7,12 +7,9 @@
 set -euo pipefail
 source "$(dirname "$0")/instance.sh"
 
-build moyiza
-start run
-seed --users 2000 --rooms 20
-load=(--url "ws${engines[0]#http}/ws" --server-pid "$server" --tokens "$work/seed/tokens.txt"
-    --room-names "$work/seed/rooms.txt" --connect-header 'Authorization:Bearer {token}' --connections 2000 --rooms 20
-    --size 120 --send-header content-type:application/json --body '{"content":"{text}"}' --json)
+single --users 2000 --rooms 20
+load+=(--room-names "$work/seed/rooms.txt" --connections 2000 --rooms 20 --size 120
+    --send-header content-type:application/json --body '{"content":"{text}"}' --json)
 topic=(--subscribe '/topic/{room}' --send '/topic/{room}')
 chat=(--subscribe '/chat/{room}' --send '/app/chat/{room}')
 

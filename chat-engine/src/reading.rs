@@ -41,14 +41,13 @@ impl Reading {
     pub async fn catch_up(
         &self,
         room: RoomId,
-        life: Life,
-        version: u64,
+        known: (Life, u64),
         needed: &Weak<()>,
     ) -> anyhow::Result<Positions> {
         match self {
             // Every change is handed to the shard as it is made: none is ever missed.
             Self::Memory(memory) => Ok(Positions::Whole(memory.snapshot(room).await?)),
-            Self::Redis(redis) => Ok(redis.catch_up(room, life, version, needed).await?),
+            Self::Redis(redis) => Ok(redis.catch_up(room, known, needed).await?),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{fmt::Debug, panic::AssertUnwindSafe, time::Duration};
 use futures_util::FutureExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
-use crate::database;
+use crate::{Seq, UserId, database};
 
 /// Longer than anything here takes, however busy the machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +29,22 @@ pub fn server(variable: &str) -> String {
 /// If the machine has no randomness.
 pub fn unique(name: &str) -> String {
     format!("{name}_{:016x}", getrandom::u64().expect("randomness"))
+}
+
+/// A place in a log, by its number.
+///
+/// # Panics
+/// If there is no such place.
+pub fn seq(raw: i64) -> Seq {
+    Seq::from_raw(raw).expect("a seq")
+}
+
+/// A user, by their number.
+///
+/// # Panics
+/// If nobody can have it.
+pub fn user(id: i64) -> UserId {
+    id.try_into().expect("a user's id")
 }
 
 /// Waits until something is so which nobody announces: see [`becomes`].

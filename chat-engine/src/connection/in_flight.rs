@@ -105,14 +105,12 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
+    use shared::testing::seq;
+
     use super::*;
 
     const ONE: SubscriberId = SubscriberId(1);
     const OTHER: SubscriberId = SubscriberId(2);
-
-    fn seq(raw: i64) -> Seq {
-        Seq::from_raw(raw).unwrap()
-    }
 
     /// Records 1, 2, 3 … of one subscription, each of ten bytes.
     fn queued(records: i64) -> InFlight {

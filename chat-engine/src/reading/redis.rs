@@ -158,8 +158,7 @@ impl RedisReading {
     pub async fn catch_up(
         &self,
         room: RoomId,
-        life: Life,
-        version: u64,
+        (life, version): (Life, u64),
         needed: &Weak<()>,
     ) -> Result<Positions, RedisError> {
         self.follow(room, needed.clone()).await?;

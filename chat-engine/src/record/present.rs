@@ -137,16 +137,12 @@ fn object(body: &[u8]) -> Option<Map<String, Value>> {
 
 #[cfg(test)]
 mod tests {
-    use shared::UserId;
+    use shared::{UserId, testing::seq};
 
     use super::*;
 
     fn room() -> RoomId {
         1.try_into().unwrap()
-    }
-
-    fn seq(raw: i64) -> Seq {
-        Seq::from_raw(raw).unwrap()
     }
 
     fn log(drafts: impl IntoIterator<Item = Draft>) -> Vec<Arc<Record>> {

@@ -53,6 +53,8 @@ impl Room {
 mod tests {
     use std::sync::Arc;
 
+    use shared::testing::{seq, user};
+
     use super::*;
     use crate::{
         reading::{Change, Life, Snapshot},
@@ -62,14 +64,6 @@ mod tests {
 
     const FIRST: SubscriberId = SubscriberId(1);
     const SECOND: SubscriberId = SubscriberId(2);
-
-    fn user(id: i64) -> UserId {
-        id.try_into().unwrap()
-    }
-
-    fn seq(seq: i64) -> Seq {
-        Seq::from_raw(seq).unwrap()
-    }
 
     fn positions() -> Snapshot {
         Snapshot { life: Life(1), version: 1, positions: vec![(user(1), seq(9)), (user(2), seq(3))] }

@@ -50,20 +50,14 @@ impl Room {
 mod tests {
     use std::{sync::Arc, time::Instant};
 
+    use shared::testing::{seq, user};
+
     use super::*;
     use crate::{
         reading::Snapshot,
         record::{Draft, Record},
         room::Subscriber,
     };
-
-    fn seq(raw: i64) -> Seq {
-        Seq::from_raw(raw).unwrap()
-    }
-
-    fn user(id: i64) -> UserId {
-        id.try_into().unwrap()
-    }
 
     fn index(id: SubscriberId) -> usize {
         id.0.try_into().unwrap()

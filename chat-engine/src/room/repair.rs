@@ -62,7 +62,10 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use shared::{RoomId, Seq, UserId};
+    use shared::{
+        RoomId, Seq,
+        testing::{seq, user},
+    };
 
     use super::*;
     use crate::{
@@ -72,14 +75,6 @@ mod tests {
     };
 
     const LIFE: Life = Life(1);
-
-    fn user(id: i64) -> UserId {
-        id.try_into().unwrap()
-    }
-
-    fn seq(raw: i64) -> Seq {
-        Seq::from_raw(raw).unwrap()
-    }
 
     fn moved(version: u64, id: i64, to: i64) -> Change {
         Change { life: LIFE, version, user: user(id), to: Some(seq(to)) }

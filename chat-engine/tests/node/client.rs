@@ -112,9 +112,18 @@ impl Client {
     }
 
     pub(crate) async fn follow_with_history(&mut self, room: i64, history: u16) {
-        let (destination, history) = (format!("/chat/{room}"), history.to_string());
+        self.subscribe("chat", &format!("/chat/{room}"), history).await;
+    }
+
+    /// Follows `/chatalarm/{room}`, which is not reading, and waits until it has been added.
+    pub(crate) async fn listen(&mut self, room: i64, history: u16) {
+        self.subscribe(&format!("alarm-{room}"), &format!("/chatalarm/{room}"), history).await;
+    }
+
+    async fn subscribe(&mut self, id: &str, destination: &str, history: u16) {
+        let history = history.to_string();
         let headers =
-            [("id", "chat"), ("destination", &*destination), ("history", &*history), ("receipt", "follow")];
+            [("id", id), ("destination", destination), ("history", &*history), ("receipt", "follow")];
         self.send(Command::Subscribe, &headers, "").await;
         self.expect_receipt("follow").await;
     }

@@ -20,7 +20,7 @@ use crate::{
     client::Client,
     load::content,
     redis,
-    world::{Backing, World, with_world_as},
+    world::{Backing, Person, World, with_world_as},
 };
 
 const ROOMS: usize = 5;
@@ -65,6 +65,19 @@ impl Node {
         let addr = line.strip_prefix("chat-engine is listening on ").unwrap().parse().unwrap();
         Self { process, addr }
     }
+}
+
+/// Anna on the first of these nodes and Bo on the other, the members of a room that both follow.
+pub(crate) async fn two_apart(world: &World, nodes: [&Node; 2]) -> ([Person; 2], i64, [Client; 2]) {
+    let (people, room) = world.room_of_people().await;
+    let mut clients = Vec::new();
+    for (node, person) in nodes.iter().zip(&people) {
+        let mut client = Client::connect(node.addr, &person.token).await;
+        client.follow(room).await;
+        clients.push(client);
+    }
+    let Ok(clients) = clients.try_into() else { panic!("there are two") };
+    (people, room, clients)
 }
 
 /// What the people have done so far.
@@ -138,12 +151,7 @@ async fn killing_a_node_of_a_cluster_loses_no_acknowledged_message() {
 async fn who_read_on_a_dead_node_of_a_cluster_reads_no_more() {
     with_world_as(Backing::ProcessesOnly, &[], async |world| {
         let (mut doomed, survivor) = tokio::join!(Node::start(world), Node::start(world));
-        let (anna, bo) = (world.person().await, world.person().await);
-        let room = world.room(&[&anna, &bo]).await;
-        let mut a = Client::connect(survivor.addr, &anna.token).await;
-        a.follow(room).await;
-        let mut b = Client::connect(doomed.addr, &bo.token).await;
-        b.follow(room).await;
+        let ([_, bo], room, [mut a, mut b]) = two_apart(world, [&survivor, &doomed]).await;
         let read = a.post(room, "둘이 봄").await;
         a.expect_count(read, 0).await;
         b.expect_count(read, 0).await;

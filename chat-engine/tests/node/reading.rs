@@ -107,13 +107,10 @@ async fn an_alarm_is_not_reading(world: &World) {
     let room = world.room(&[&anna, &bo]).await;
     let mut a = world.connect_to(&anna, room).await;
     let mut b = world.connect(&bo).await;
-    let destination = format!("/chatalarm/{room}");
-    let headers = [("id", "alarm"), ("destination", &*destination), ("receipt", "r")];
-    b.send(Command::Subscribe, &headers, "").await;
-    b.expect_receipt("r").await;
+    b.listen(room, 0).await;
     let seq = a.post(room, "알림만").await;
     let frame = b.expect(Command::Message).await;
-    assert_eq!(frame.headers.first("destination").unwrap(), &*destination);
+    assert_eq!(frame.headers.first("destination").unwrap(), &*format!("/chatalarm/{room}"));
     b.expect_count(seq, 1).await;
     a.expect_count(seq, 1).await;
 }

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use stomp::Command;
-
 use crate::{
     client::Client,
     world::{Person, World},
@@ -61,10 +59,7 @@ async fn storm(world: &World, seed: u64) {
         tab.drain().await;
     }
     let mut witness = world.connect(&people[0]).await;
-    let destination = format!("/chatalarm/{room}");
-    let headers = [("id", "w"), ("destination", &*destination), ("history", "200"), ("receipt", "w")];
-    witness.send(Command::Subscribe, &headers, "").await;
-    witness.expect_receipt("w").await;
+    witness.listen(room, 200).await;
     let truth: BTreeMap<i64, i64> = witness.counts().clone();
     assert!(!truth.is_empty());
     // What came while others were waited for.

@@ -163,9 +163,7 @@ async fn who_came_into_a_silent_room_on_a_killed_node_of_a_cluster_has_read_it()
         let room = world.room(&[&anna, &bo, &cy]).await;
         let mut a = Client::connect(survivor.addr, &anna.token).await;
         // Nobody reads on that node.
-        let alarm = format!("/chatalarm/{room}");
-        a.send(Command::Subscribe, &[("id", "alarm"), ("destination", &alarm), ("receipt", "r")], "").await;
-        a.expect_receipt("r").await;
+        a.listen(room, 0).await;
         let seq = a.post(room, "다들 어디야?").await;
         a.expect_count(seq, 2).await;
         // Each in turn, and nothing else happens there.
@@ -196,9 +194,7 @@ async fn of_those_who_came_and_went_a_room_of_a_cluster_keeps_nothing() {
         let room = world.room(&[&anna, &bo]).await;
         // Nobody reads by this, and it keeps the room open.
         let mut a = Client::connect(world.addr_for(&bo), &anna.token).await;
-        let alarm = format!("/chatalarm/{room}");
-        a.send(Command::Subscribe, &[("id", "alarm"), ("destination", &alarm), ("receipt", "r")], "").await;
-        a.expect_receipt("r").await;
+        a.listen(room, 0).await;
         for n in 0..3 {
             let b = world.connect_to(&bo, room).await;
             b.disconnect().await;

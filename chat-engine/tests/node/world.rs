@@ -246,6 +246,12 @@ impl World {
         rooms::open(&self.pool, &members.iter().map(|member| member.id).collect::<Vec<_>>()).await
     }
 
+    /// So many people, and a room whose members they have been from its start.
+    pub(crate) async fn room_of_people<const COUNT: usize>(&self) -> ([Person; COUNT], i64) {
+        let (people, rooms) = self.crowd(COUNT, 1).await;
+        (people.try_into().expect("so many were asked for"), rooms[0])
+    }
+
     /// So many people in so many rooms: person i is a member of room i mod `rooms`.
     pub(crate) async fn crowd(&self, people: usize, rooms: usize) -> (Vec<Person>, Vec<i64>) {
         let mut crowd = Vec::new();

@@ -24,7 +24,10 @@ use fred::{
     interfaces::{ClientLike as _, FunctionInterface as _, KeysInterface as _},
     types::{Builder, ClusterHash, CustomCommand, Value, config::Config},
 };
-use shared::{Seq, UserId, testing};
+use shared::{
+    Seq, UserId,
+    testing::{self, user},
+};
 
 const FUNCTIONS: &str = include_str!("../../src/reading/functions.lua");
 const CHANNEL: &str = "feed";
@@ -158,10 +161,6 @@ fn parse(line: &str) -> Change {
 
 fn words(users: &[UserId]) -> Vec<String> {
     users.iter().map(ToString::to_string).collect()
-}
-
-fn user(id: i64) -> UserId {
-    id.try_into().unwrap()
 }
 
 fn seq(offset: i64) -> Seq {

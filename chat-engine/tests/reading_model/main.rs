@@ -32,7 +32,7 @@ use std::{
 };
 
 use breaks::Break;
-use shared::UserId;
+use shared::testing::user;
 use world::World;
 
 /// As many as take a few seconds.
@@ -51,10 +51,6 @@ impl Dice {
     fn below(&mut self, bound: usize) -> usize {
         self.0.usize(..bound)
     }
-}
-
-fn user(id: i64) -> UserId {
-    id.try_into().unwrap()
 }
 
 fn setting<T>(name: &str, parse: impl FnOnce(&str) -> T) -> Option<T> {

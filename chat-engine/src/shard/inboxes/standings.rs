@@ -253,15 +253,9 @@ impl Standings {
 
 #[cfg(test)]
 mod tests {
+    use shared::testing::{seq, user};
+
     use super::*;
-
-    fn seq(raw: i64) -> Seq {
-        Seq::from_raw(raw).unwrap()
-    }
-
-    fn user(id: i64) -> UserId {
-        id.try_into().unwrap()
-    }
 
     fn change(life: u64, version: u64, id: i64, to: Option<i64>) -> Change {
         Change { life: Life(life), version, user: user(id), to: to.map(seq) }

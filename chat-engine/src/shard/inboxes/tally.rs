@@ -120,15 +120,9 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use shared::testing::{seq, user};
+
     use super::*;
-
-    fn seq(raw: i64) -> Seq {
-        Seq::from_raw(raw).unwrap()
-    }
-
-    fn user(id: i64) -> UserId {
-        id.try_into().unwrap()
-    }
 
     /// Every message there ever was.
     #[derive(Default)]

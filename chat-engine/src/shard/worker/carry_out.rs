@@ -94,7 +94,7 @@ async fn fetch(
 ) {
     while needed.strong_count() > 0 {
         let answer = match known {
-            Some((life, version)) => reading.catch_up(room, life, version, &needed).await,
+            Some(known) => reading.catch_up(room, known, &needed).await,
             None => reading.snapshot(room, &needed).await.map(Positions::Whole),
         };
         match answer {

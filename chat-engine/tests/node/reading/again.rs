@@ -19,10 +19,7 @@ async fn a_cluster_whose_redis_is_lost_leaves_the_database_to_others_while_it_lo
         }
         // She listens, so that nothing is to be written of her.
         for room in &rooms {
-            let (id, destination) = (room.to_string(), format!("/chatalarm/{room}"));
-            let headers = [("id", &*id), ("destination", &*destination), ("receipt", &*id)];
-            a.send(stomp::Command::Subscribe, &headers, "").await;
-            a.expect_receipt(&id).await;
+            a.listen(*room, 0).await;
         }
         for room in &rooms {
             ground.redis.ask_until(&format!("EXISTS {}", ground.key(*room, "positions")), ":1").await;

@@ -6,7 +6,6 @@ use std::{
 };
 
 use chat_engine::Running;
-use stomp::Command;
 
 use super::way::Way;
 use crate::{
@@ -146,10 +145,7 @@ pub(super) async fn agree(
 /// What somebody sees who looks for the first time, without reading.
 async fn look(addr: SocketAddr, person: &Person, room: i64) -> BTreeMap<i64, i64> {
     let mut witness = Client::connect(addr, &person.token).await;
-    let destination = format!("/chatalarm/{room}");
-    let headers = [("id", "w"), ("destination", &*destination), ("history", "200"), ("receipt", "w")];
-    witness.send(Command::Subscribe, &headers, "").await;
-    witness.expect_receipt("w").await;
+    witness.listen(room, 200).await;
     witness.drain().await;
     let counts = witness.counts().clone();
     witness.disconnect().await;

@@ -1,7 +1,6 @@
 //! Rooms that are closed while their positions are on the way.
 
 use shared::testing;
-use stomp::Command;
 
 use super::ground::with_ground;
 use crate::client::Client;
@@ -13,11 +12,8 @@ async fn a_room_that_a_cluster_closes_while_it_catches_up_is_not_followed_any_mo
         let (anna, bo) = (world.person().await, world.person().await);
         let room = world.room(&[&anna, &bo]).await;
         // She only listens, so that nothing is said of her when she leaves.
-        let destination = format!("/chatalarm/{room}");
-        let headers = [("id", "a"), ("destination", &*destination), ("receipt", "a")];
         let mut listener = Client::connect(ground.addr(0), &anna.token).await;
-        listener.send(Command::Subscribe, &headers, "").await;
-        listener.expect_receipt("a").await;
+        listener.listen(room, 0).await;
         let seq = listener.post(room, "안녕").await;
         listener.expect_count(seq, 1).await;
         let channel = ground.key(room, "feed");

@@ -6,28 +6,27 @@ use super::ground::{readers, with_ground};
 async fn a_call_of_a_cluster_that_is_made_twice_counts_once() {
     with_ground(&[], async |ground| {
         let world = ground.world;
-        let (anna, bo, cho) = (world.person().await, world.person().await, world.person().await);
-        let members = [&anna, &bo, &cho];
-        let room = world.room(&members).await;
-        let mut a = ground.follow(0, &anna, room).await;
+        let (people, room) = world.room_of_people().await;
+        let members @ [anna, bo, cho] = people.each_ref();
+        let mut a = ground.follow(0, anna, room).await;
         // The room is open on Bo's node, too.
-        let mut c = ground.follow(1, &cho, room).await;
+        let mut c = ground.follow(1, cho, room).await;
         let seq = a.post(room, "하나").await;
         a.expect_count(seq, 1).await;
         c.expect_count(seq, 1).await;
         // What the sender's record told is over.
-        ground.agree(room, &members, &mut [(&anna, &mut a), (&cho, &mut c)]).await;
+        ground.agree(room, &members, &mut [(anna, &mut a), (cho, &mut c)]).await;
         let version = async || ground.redis.ask(&format!("HGET {} version", ground.key(room, "meta"))).await;
         let before = version().await;
 
         let way = &ground.ways[1];
         way.lose_answers();
-        let mut b = ground.follow(1, &bo, room).await;
-        ground.reads(room, &bo, true).await;
+        let mut b = ground.follow(1, bo, room).await;
+        ground.reads(room, bo, true).await;
         let entered = version().await;
         way.cut();
         a.expect_count(seq, 0).await;
-        ground.agree(room, &members, &mut [(&anna, &mut a), (&bo, &mut b), (&cho, &mut c)]).await;
+        ground.agree(room, &members, &mut [(anna, &mut a), (bo, &mut b), (cho, &mut c)]).await;
         assert_ne!(entered, before);
         assert_eq!(version().await, entered, "the second time it changes nothing");
         let reading = readers(&ground.redis, world.prefix(), room).await;
@@ -35,12 +34,12 @@ async fn a_call_of_a_cluster_that_is_made_twice_counts_once() {
 
         way.lose_answers();
         b.disconnect().await;
-        ground.reads(room, &bo, false).await;
+        ground.reads(room, bo, false).await;
         let left = version().await;
         way.cut();
         let unread = a.post(room, "둘").await;
         a.expect_count(unread, 1).await;
-        ground.agree(room, &members, &mut [(&anna, &mut a), (&cho, &mut c)]).await;
+        ground.agree(room, &members, &mut [(anna, &mut a), (cho, &mut c)]).await;
         assert_ne!(left, entered);
         assert_eq!(version().await, left, "nor does this");
     })
@@ -51,14 +50,12 @@ async fn a_call_of_a_cluster_that_is_made_twice_counts_once() {
 async fn a_call_of_a_cluster_that_comes_when_more_was_said_since_is_not_heard() {
     with_ground(&[], async |ground| {
         let world = ground.world;
-        let (anna, bo, cho, dan) =
-            (world.person().await, world.person().await, world.person().await, world.person().await);
-        let members = [&anna, &bo, &cho, &dan];
-        let room = world.room(&members).await;
-        let mut a = ground.follow(0, &anna, room).await;
-        let mut c = ground.follow(1, &cho, room).await;
-        let b = ground.follow(1, &bo, room).await;
-        ground.reads(room, &bo, true).await;
+        let (people, room) = world.room_of_people().await;
+        let members @ [anna, bo, cho, dan] = people.each_ref();
+        let mut a = ground.follow(0, anna, room).await;
+        let mut c = ground.follow(1, cho, room).await;
+        let b = ground.follow(1, bo, room).await;
+        ground.reads(room, bo, true).await;
         let seq = a.post(room, "하나").await;
         a.expect_count(seq, 1).await;
 
@@ -68,28 +65,28 @@ async fn a_call_of_a_cluster_that_comes_when_more_was_said_since_is_not_heard() 
         b.disconnect().await;
         way.keeps(b"moyiza_leave").await;
         way.cut();
-        ground.reads(room, &bo, false).await;
-        let mut b = ground.follow(1, &bo, room).await;
-        ground.reads(room, &bo, true).await;
+        ground.reads(room, bo, false).await;
+        let mut b = ground.follow(1, bo, room).await;
+        ground.reads(room, bo, true).await;
         // It arrives after all.
         way.release().await;
         let seq = a.post(room, "둘").await;
         a.expect_count(seq, 1).await;
-        let tabs = &mut [(&anna, &mut a), (&bo, &mut b), (&cho, &mut c)];
+        let tabs = &mut [(anna, &mut a), (bo, &mut b), (cho, &mut c)];
         ground.agree(room, &members, tabs).await;
 
         // That Dan reads is said late: he has left again.
         way.hold();
-        let d = ground.follow(1, &dan, room).await;
+        let d = ground.follow(1, dan, room).await;
         way.keeps(b"moyiza_enter").await;
         way.cut();
-        ground.reads(room, &dan, true).await;
+        ground.reads(room, dan, true).await;
         d.disconnect().await;
-        ground.reads(room, &dan, false).await;
+        ground.reads(room, dan, false).await;
         way.release().await;
         let seq = a.post(room, "셋").await;
         a.expect_count(seq, 1).await;
-        let tabs = &mut [(&anna, &mut a), (&bo, &mut b), (&cho, &mut c)];
+        let tabs = &mut [(anna, &mut a), (bo, &mut b), (cho, &mut c)];
         ground.agree(room, &members, tabs).await;
     })
     .await;

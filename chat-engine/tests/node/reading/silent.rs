@@ -76,12 +76,8 @@ async fn a_room_that_nobody_reads_on_a_cluster_is_found_to_be_another_by_asking(
         let scene = scene(ground).await;
         let seq = scene.seqs[2];
         // Anna only listens, so that nobody is to be asserted again.
-        let destination = format!("/chatalarm/{}", scene.room);
-        let headers =
-            [("id", "alarm"), ("destination", &*destination), ("history", "10"), ("receipt", "alarm")];
         let mut listener = Client::connect(ground.addr(1), &scene.people[0].token).await;
-        listener.send(stomp::Command::Subscribe, &headers, "").await;
-        listener.expect_receipt("alarm").await;
+        listener.listen(scene.room, 10).await;
         listener.expect_count(seq, 2).await;
         scene.a.disconnect().await;
         ground.reads(scene.room, &scene.people[0], false).await;

@@ -3,8 +3,7 @@
 use shared::testing;
 
 use crate::{
-    client::Client,
-    crash::Node,
+    crash::{Node, two_apart},
     redis_server::RedisServer,
     world::{Backing, Person, World, with_world_as},
 };
@@ -53,12 +52,7 @@ async fn who_read_on_a_dead_node_has_read_it_when_redis_is_lost_as_well() {
         let url = redis.url();
         let (mut doomed, survivor) =
             tokio::join!(Node::start_with(world, &url, &OFTEN), Node::start_on(world, &url));
-        let (anna, bo) = (world.person().await, world.person().await);
-        let room = world.room(&[&anna, &bo]).await;
-        let mut a = Client::connect(survivor.addr, &anna.token).await;
-        a.follow(room).await;
-        let mut b = Client::connect(doomed.addr, &bo.token).await;
-        b.follow(room).await;
+        let ([_, bo], room, [mut a, mut b]) = two_apart(world, [&survivor, &doomed]).await;
         let read = a.post(room, "둘이 봄").await;
         b.expect_count(read, 0).await;
         written(world, room, &bo, read).await;

@@ -2,7 +2,10 @@ mod schedule;
 
 use std::time::Duration;
 
-use shared::RoomId;
+use shared::{
+    RoomId,
+    testing::{seq, user},
+};
 
 use super::*;
 use crate::{
@@ -11,14 +14,6 @@ use crate::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn seq(raw: i64) -> Seq {
-    Seq::from_raw(raw).unwrap()
-}
-
-fn user(id: i64) -> UserId {
-    id.try_into().unwrap()
-}
 
 fn room() -> RoomId {
     7.try_into().unwrap()
