@@ -262,11 +262,6 @@ impl Room {
         self.readers.contains_key(&user)
     }
 
-    /// Where the member stands whose subscription this is; `None` for who is reading, and where it is not known.
-    pub fn stands(&self, id: SubscriberId) -> Option<Seq> {
-        self.replica.as_ref()?.position(self.subscribers.get(&id)?.user)
-    }
-
     /// The subscribers of one member.
     pub fn subscribers_of(&self, user: UserId) -> Vec<SubscriberId> {
         let arriving = self.arrivals.iter().map(|arrival| &arrival.subscriber);

@@ -105,8 +105,12 @@ impl Room {
     }
 
     fn add(&mut self, subscriber: Subscriber, out: &mut Vec<Output>) {
+        // Known here before the authority says that they read.
+        let is_reading = self.is_reading(subscriber.user);
+        let replica = self.replica.as_ref().filter(|_| !is_reading);
+        let stands = replica.and_then(|replica| replica.position(subscriber.user));
         self.subscribers.insert(subscriber.id, subscriber);
-        out.push(Output::Added(subscriber.id));
+        out.push(Output::Added(subscriber.id, stands));
         if subscriber.reads {
             let reader = self.readers.entry(subscriber.user).or_default();
             reader.subscriptions += 1;
@@ -114,5 +118,34 @@ impl Room {
                 out.push(Output::Enter(subscriber.user));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        RoomId, Seq,
+        testing::{seq, user},
+    };
+
+    use super::*;
+    use crate::reading::{Life, Snapshot};
+
+    #[test]
+    fn where_somebody_stopped_is_told_to_the_first_of_their_subscriptions_that_reads() {
+        let (now, mut out) = (Instant::now(), Vec::new());
+        let mut room = Room::new(RoomId::try_from(1).unwrap(), Seq::ZERO);
+        let subscriber = |id, reads| Subscriber { id: SubscriberId(id), user: user(1), reads };
+        room.subscribe(subscriber(1, false), false, now, &mut out);
+        room.subscribe(subscriber(2, true), false, now, &mut out);
+        room.subscribe(subscriber(3, true), false, now, &mut out);
+        assert_eq!(std::mem::take(&mut out), [Output::FetchSnapshot]);
+        let positions = vec![(user(1), seq(4))];
+        room.snapshot(Snapshot { life: Life(1), version: 5, positions }, now, &mut out);
+        // The authority has not said yet that they read.
+        room.subscribe(subscriber(4, true), false, now, &mut out);
+        let added = |id, stands: Option<i64>| Output::Added(SubscriberId(id), stands.map(seq));
+        let enter = Output::Enter(user(1));
+        assert_eq!(out, [added(1, Some(4)), added(2, Some(4)), enter, added(3, None), added(4, None)]);
     }
 }

@@ -39,8 +39,9 @@ pub enum Output {
     ResetOf(Vec<SubscriberId>, Vec<(Seq, u32)>),
     /// This subscriber is told whether it got everything that it had missed.
     Recovered(SubscriberId, bool),
-    /// From here on this subscriber is one of "every subscriber".
-    Added(SubscriberId),
+    /// From here on this subscriber is one of "every subscriber". Where its member stands; nowhere for who is reading by another
+    /// subscription, and where it is not known.
+    Added(SubscriberId, Option<Seq>),
     /// Fetch the room's positions and answer with [`snapshot`](super::Room::snapshot), or with what they lack since
     /// [`version`](super::Room::version) and [`repair`](super::Room::repair); changes from now on go to
     /// [`change`](super::Room::change).

@@ -272,7 +272,7 @@ impl World {
             Output::Recovered(id, recovered) => {
                 open.tabs.get_mut(&id).unwrap().frames.push_back(Frame::Recovered(recovered));
             }
-            Output::Added(id) => self.added(n, r, id),
+            Output::Added(id, _) => self.added(n, r, id),
             Output::FetchSnapshot => open.fetch = Fetch::Asked(open.room.version()),
             Output::Enter(user) => self.nodes[n].calls.push_back(Call::Enter { room: r, user }),
             Output::Leave { user, taken } => {

@@ -64,12 +64,12 @@ pub(super) fn carry_out(deps: &Deps, open: &mut Open, output: Output, batch: &mu
                 });
             }
         }
-        Output::Added(id) => {
+        Output::Added(id, stands) => {
             let Some(arriving) = open.arriving.remove(&id) else { return };
             let mut outlet = arriving.outlet;
             if let Some(answer) = outlet.answer.take() {
                 // Where the unread messages begin for who opens the room.
-                answer.give_subscribed(open.room.stands(id), &outlet.outlet.outbox, batch);
+                answer.give_subscribed(stands, &outlet.outlet.outbox, batch);
             }
             open.outlets.insert(id, outlet);
         }
