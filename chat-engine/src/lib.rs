@@ -6,6 +6,7 @@
 //! shard frames it for every subscriber's outbox.
 
 pub mod access;
+mod aside;
 pub mod connection;
 mod engine;
 mod events;

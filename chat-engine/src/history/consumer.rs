@@ -7,7 +7,6 @@
 //! What is away makes it wait or go on without, in bounded memory. Without PostgreSQL it receives no more when a
 //! batch of some partition is full. Without Redis rows go on; what Redis has missed is read again when it is back.
 
-mod aside;
 mod batches;
 pub(crate) mod dead_letter;
 mod errands;

@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub(crate) mod places;
+mod standstill;
 mod stretch;
 pub(crate) mod tail;
 pub(crate) mod topics;

@@ -22,6 +22,9 @@ use crate::{
     shard::{Receivers, Shards, Tuning},
 };
 
+/// How long librdkafka has to let a reader go.
+const LEAVING: Duration = Duration::from_secs(3);
+
 /// Where the node's servers are.
 pub(super) struct Addresses {
     pub(super) brokers: String,
@@ -121,6 +124,9 @@ impl Running {
             error = epoch::superseded(&self.pool, self.epoch) => return error,
             reason = self.log.broken() => return anyhow::anyhow!("the chat log cannot be written: {reason}"),
             error = self.tail.ended() => return error.context("the chat log cannot be read"),
+            place = self.log.stands_still() => {
+                return anyhow::anyhow!("the chat log is not read any more: {place}. Start this node again");
+            }
         };
         match ended {
             Some(Err(panic)) => anyhow::Error::new(panic).context("consuming the chat log failed"),
@@ -137,12 +143,17 @@ impl Running {
         while self.tasks.join_next().await.is_some() {}
         // Of joinings and leavings, too.
         let (log, tail) = (self.log, self.tail);
-        let blocking = tokio::task::spawn_blocking(move || {
+        let stopped = tokio::task::spawn_blocking(move || {
             log.drain();
-            tail.stop();
+            let gone = tail.stop();
             log.close();
+            gone
         });
-        let _ = blocking.await;
+        if let Ok(gone) = stopped.await
+            && tokio::time::timeout(LEAVING, gone.wait()).await.is_err()
+        {
+            tracing::warn!("librdkafka does not let the log's reader go");
+        }
         self.reading
     }
 }

@@ -16,10 +16,12 @@ use rdkafka::{
 use shared::names::Topics;
 use tokio::sync::Notify;
 
-use super::aside::{Aside, Gone};
-use crate::log::kafka::{
-    client_config,
-    places::{lead, reader},
+use crate::{
+    aside::{Aside, Gone},
+    log::kafka::{
+        client_config,
+        places::{lead, reader},
+    },
 };
 
 /// How long the brokers are waited for.

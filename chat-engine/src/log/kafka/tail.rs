@@ -34,6 +34,7 @@ use super::{
     window::Window,
 };
 use crate::{
+    aside::{Aside, Gone},
     engine::Engine,
     events,
     log::{
@@ -54,7 +55,8 @@ const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 /// A consumer in its place, before it is running.
 pub(crate) struct Tail {
-    consumer: BaseConsumer,
+    /// Its drop hangs for ever where librdkafka has locked itself up.
+    consumer: Aside<BaseConsumer>,
     chat_topic: String,
     epoch: Epoch,
     window: Arc<Window>,
@@ -84,6 +86,7 @@ pub(crate) struct Running {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
     ended: oneshot::Receiver<anyhow::Error>,
+    gone: Gone,
 }
 
 impl Tail {
@@ -135,6 +138,7 @@ impl Tail {
         consumer.assign(&assignment)?;
         let from = from.into_iter().map(|(_, offset)| offset.unsigned_abs()).collect();
         let trouble = Trouble::default();
+        let consumer = Aside::new(consumer);
         Ok(Self { consumer, chat_topic, epoch, window, from, behind, trouble })
     }
 
@@ -148,6 +152,7 @@ impl Tail {
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = stop.clone();
         let (end, ended) = oneshot::channel();
+        let gone = self.consumer.gone();
         let run = move || {
             self.note_caught_up(&engine);
             while !stopping.load(Ordering::Relaxed) {
@@ -162,7 +167,7 @@ impl Tail {
             .name("log-tail".into())
             .spawn(run)
             .context("cannot start a thread")?;
-        Ok(Running { stop, thread, ended })
+        Ok(Running { stop, thread, ended, gone })
     }
 
     /// Takes one message, if there is one soon.
@@ -292,12 +297,14 @@ fn take_event(engine: &Arc<Engine>, message: &BorrowedMessage<'_>) {
 }
 
 impl Running {
-    /// Ends the thread. Blocks for as long as it takes to hand over a record.
-    pub(crate) fn stop(self) {
+    /// Ends the thread. Blocks for as long as it takes to hand over a record. What is returned waits until no connection
+    /// is left.
+    pub(crate) fn stop(self) -> Gone {
         self.stop.store(true, Ordering::Relaxed);
         if self.thread.join().is_err() {
             tracing::error!("the log's reader panicked");
         }
+        self.gone
     }
 
     /// Ends with the thread, which before it is stopped ends only when it cannot go on.

@@ -60,6 +60,23 @@ async fn a_producer_that_can_send_no_more_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_tail_that_stands_still_while_the_log_goes_on_is_noticed_and_no_other() {
+    with_log(async |log| {
+        append(log).await.unwrap();
+        let hours = std::time::Duration::from_hours(1);
+        // The clock goes on while nothing is waited for but it.
+        tokio::time::pause();
+        // There is no tail that could come to the record.
+        let place = tokio::time::timeout(hours, log.stands_still()).await.expect("it is noticed");
+        assert!(place.ends_with("chat.log.1/0, record 0 of 1"), "{place}");
+        log.0.deliveries.window.pass(0, None, 0, 0).unwrap().answer();
+        tokio::time::timeout(hours, log.stands_still()).await.expect_err("it has come to it");
+        tokio::time::resume();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn senders_of_a_node_whose_tail_does_not_come_are_told_in_time() {
     let brokers = testing::server("MOYIZA_TEST_KAFKA_BROKERS");
     with_log(async |log| {

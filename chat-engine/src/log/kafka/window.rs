@@ -173,6 +173,11 @@ impl Window {
         answer(waiting, &Err(error.clone()));
     }
 
+    /// The next offset of the tail.
+    pub(super) fn tail(&self, partition: u16) -> u64 {
+        self.partition(partition).lock().tail
+    }
+
     /// The tail has come to the record at `offset`. Says whether it is the first of its kind, and who is to be
     /// answered when it has been handed on.
     pub(super) fn pass(

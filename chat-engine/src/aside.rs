@@ -7,7 +7,7 @@ use tokio::sync::watch;
 /// A value whose drop nobody has to wait for. librdkafka's consumer hangs for ever if it is closed at the wrong moment of a
 /// rebalance (confluentinc/librdkafka#4884): with it the node would not stop, and not even be able to say so.
 #[derive(Debug)]
-pub(super) struct Aside<T: Send + 'static> {
+pub(crate) struct Aside<T: Send + 'static> {
     /// Taken only when this is dropped.
     value: Option<T>,
     gone: watch::Sender<()>,
@@ -15,21 +15,21 @@ pub(super) struct Aside<T: Send + 'static> {
 
 /// Knows when the value is gone.
 #[derive(Debug)]
-pub(super) struct Gone(watch::Receiver<()>);
+pub(crate) struct Gone(watch::Receiver<()>);
 
 impl<T: Send + 'static> Aside<T> {
-    pub(super) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self { value: Some(value), gone: watch::Sender::new(()) }
     }
 
-    pub(super) fn gone(&self) -> Gone {
+    pub(crate) fn gone(&self) -> Gone {
         Gone(self.gone.subscribe())
     }
 }
 
 impl Gone {
     /// Waits until it is.
-    pub(super) async fn wait(mut self) {
+    pub(crate) async fn wait(mut self) {
         // Nothing is ever sent: the sender goes, behind the value.
         while self.0.changed().await.is_ok() {}
     }
